@@ -1,0 +1,80 @@
+"""Attributes that are computed once, when first read, and that know what they cost.
+
+A class derives from `Lazy` and marks methods with `@lazy`. Reading such an attribute runs the method once;
+`seconds` then holds the time of each, without the time of those it read itself, and `reading()` tells which
+ones a block of code needed, directly or through others.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar, overload
+
+T = TypeVar("T")
+
+
+class Lazy:
+    """Base of classes with `@lazy` attributes.
+
+    Attributes:
+        seconds: time spent in each lazy attribute that has been computed, in seconds, exclusive.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._values: dict[str, Any] = {}
+        self._errors: dict[str, Exception] = {}
+        self._needs: dict[str, set[str]] = {}
+        self._readers: list[set[str]] = [set()]
+
+    def clock(self) -> float:
+        """Return the time in seconds; a subclass waits here for work under way on another device."""
+        return time.perf_counter()
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[set[str]]:
+        """Charge the block's own time to `name`; the set that it yields receives the names of what it reads."""
+        needs: set[str] = set()
+        self._readers.append(needs)
+        start, charged = self.clock(), sum(self.seconds.values())
+        try:
+            yield needs
+        finally:
+            self._readers.pop()
+            inner = sum(self.seconds.values()) - charged
+            self.seconds[name] = max(self.clock() - start - inner, 0.0)
+
+    def _read(self, name: str, compute: Callable[[Any], T]) -> T:
+        if name not in self._needs:
+            with self.reading(name) as needs:
+                try:
+                    self._values[name] = compute(self)
+                except Exception as error:
+                    # Kept, so that the next reader fails alike instead of paying for the failure again.
+                    self._errors[name] = error
+            self._needs[name] = needs
+        self._readers[-1].update({name}, self._needs[name])
+        if name in self._errors:
+            raise self._errors[name]
+        value: T = self._values[name]
+        return value
+
+
+class lazy(Generic[T]):  # noqa: N801 - reads as a decorator, like property
+    """Mark a method of a `Lazy` class as an attribute that is computed when first read."""
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self.compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "lazy[T]": ...
+    @overload
+    def __get__(self, instance: Lazy, owner: type) -> T: ...
+    def __get__(self, instance: Lazy | None, owner: type) -> "lazy[T] | T":
+        if instance is None:
+            return self
+        return instance._read(self.name, self.compute)

@@ -1,0 +1,29 @@
+"""NASWOT: activation patterns of a batch (Mellor et al. 2021)."""
+
+from collections import Counter
+
+import torch
+from torch import Tensor, nn
+
+from zcp.errors import Undefined
+from zcp.registry import proxy
+from zcp.statistics import Statistics
+
+
+@proxy(init="default", source="mellor2021naswot", data=True, labels=False)
+def naswot(s: Statistics) -> Tensor:
+    r"""$\log|\det K|$, where $K_{ij}$ counts the ReLU units that samples i and j agree on (both on or both off).
+
+    Every executed `nn.ReLU` counts. Not normalised by the number of units $N_A$: about $B\log N_A$. Samples
+    with equal patterns make K singular: -inf, as for a dead network.
+    """
+    calls = s.data.of(nn.ReLU)
+    if not calls:
+        raise Undefined("the network ran no nn.ReLU module (functional relu cannot be seen)")
+    kernel = torch.zeros(len(s.data.inputs), len(s.data.inputs), device=s.device, dtype=torch.float64)
+    # Edges that leave one node of a cell begin with ReLUs of the same tensor: one product serves them all.
+    for tensor, count in Counter(call.input for call in calls).items():
+        # With signs +-1 one product gives agreements minus disagreements; integers this small are exact.
+        signs = torch.where(tensor.detach().flatten(1) > 0, 1.0, -1.0).float()
+        kernel += count * ((signs @ signs.T).double() + signs.shape[1]) / 2
+    return torch.linalg.slogdet(kernel).logabsdet

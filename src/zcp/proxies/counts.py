@@ -1,0 +1,27 @@
+"""Sizes: the baselines that every proxy must beat."""
+
+from torch import nn
+
+from zcp.registry import proxy
+from zcp.statistics import Statistics
+
+
+@proxy(init="none", source="dong2022nats", data=False, labels=False)
+def params(s: Statistics) -> float:
+    """Number of parameters in millions, batch norm and biases included."""
+    return sum(p.numel() for p in s.network.parameters()) / 1e6
+
+
+@proxy(init="none", source="dong2022nats", data=False, labels=False)
+def flops(s: Statistics) -> float:
+    """Multiply-accumulates of convolutions and linear layers for one input, in millions.
+
+    As NATS-Bench counts them: one per multiply-accumulate and one per output element of a layer with a bias;
+    batch norm, activations, pooling and sums do not count.
+    """
+    total = 0
+    for module, _, output in s.shapes.of(nn.Conv2d, nn.Linear):
+        weight: nn.Parameter = module.weight  # type: ignore[assignment]
+        per_output = weight[0].numel() + (module.bias is not None)
+        total += output[0].numel() * per_output
+    return total / 1e6

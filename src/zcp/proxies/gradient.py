@@ -1,0 +1,74 @@
+"""Pruning at initialisation turned into scores of networks (Abdelfattah et al. 2021).
+
+All read the gradient g of the mean cross-entropy with respect to convolution and linear weights w.
+"""
+
+import torch
+from torch import Tensor
+
+from zcp.registry import proxy
+from zcp.statistics import Statistics
+
+
+@proxy(init="default", source="abdelfattah2021zerocost", data=True, labels=True)
+def grad_norm(s: Statistics) -> Tensor:
+    r"""Sum over layers of the Euclidean norm of the gradient, $\sum_l \|g_l\|_2$.
+
+    Grows with depth and falls with the batch size. A dead network gives 0.
+    """
+    return torch.stack([g.norm() for g in s.loss_gradients.weights]).sum()
+
+
+@proxy(init="default", source="lee2019snip", data=True, labels=True)
+def snip(s: Statistics) -> Tensor:
+    r"""Connection sensitivity, $\sum_w |w\,g|$. A dead network gives 0."""
+    return _inner(s, absolute=True)
+
+
+@proxy(init="default", source="abdelfattah2021zerocost", data=True, labels=True)
+def plain(s: Statistics) -> Tensor:
+    r"""Signed connection sensitivity, $\sum_w w\,g$. A dead network gives 0."""
+    return _inner(s, absolute=False)
+
+
+def _inner(s: Statistics, *, absolute: bool) -> Tensor:
+    products = [w.detach() * g for w, g in zip(s.weights, s.loss_gradients.weights, strict=True)]
+    return torch.stack([(p.abs() if absolute else p).sum() for p in products]).sum()
+
+
+@proxy(init="default", source="wang2020grasp", data=True, labels=True, second_order=True)
+def grasp(s: Statistics) -> Tensor:
+    r"""Change of the gradient norm when a weight goes, $\sum_w -w\,(Hg)_w$, H the Hessian of the loss.
+
+    The sign is that of zero-cost-nas, chosen so that larger should be better. Can be negative and is noisy.
+    A dead network gives 0.
+    """
+    products = [-(w.detach() * h).sum() for w, h in zip(s.weights, s.hessian_gradient, strict=True)]
+    return torch.stack(products).sum()
+
+
+@proxy(init="default", source="turner2020blockswap", data=True, labels=True)
+def fisher(s: Statistics) -> Tensor:
+    r"""Fisher information of channels, $\sum_l n_l \sum_k \frac{1}{2B}\sum_b (\sum_{hw} a\,\partial L/\partial a)^2$.
+
+    a is the output of a convolution or linear layer (before batch norm), k its channel. The fan-in n_l is a
+    side effect of the reference, which spreads a channel's value over its weights; all published tables have
+    it. Falls with the square of the batch size. A dead network gives 0.
+    """
+    total = torch.zeros((), device=s.device, dtype=s.dtype)
+    _, calls, outputs = s.loss_gradients
+    for (module, _, activation), gradient in zip(calls, outputs, strict=True):
+        per_channel = (
+            (activation.detach() * gradient).flatten(2).sum(-1)
+            if gradient.ndim > 2
+            else activation.detach() * gradient
+        )
+        weight: Tensor = module.weight  # type: ignore[assignment]
+        total += per_channel.square().sum() / (2 * len(activation)) * weight[0].numel()
+    return total
+
+
+@proxy(init="default", source="abdelfattah2021zerocost", data=False, labels=False)
+def l2_norm(s: Statistics) -> Tensor:
+    r"""Sum over layers of the Euclidean norm of the weights, $\sum_l \|W_l\|_2$."""
+    return torch.stack([w.detach().norm() for w in s.weights]).sum()

@@ -1,0 +1,26 @@
+"""Synaptic flow (Tanaka et al. 2020): a product of all weights along all paths."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from zcp.registry import proxy
+from zcp.statistics import Statistics
+
+
+@proxy(init="default", source="tanaka2020synflow", data=False, labels=False)
+def synflow(s: Statistics) -> Tensor:
+    r"""Synaptic saliency, $\sum_w |w\,\partial R/\partial w|$, R the logits summed on an image of ones.
+
+    The network is linearised: absolute parameters and buffers, every batch norm bypassed, float64. Values
+    reach 1e40; use `log_synflow` for anything but ranks. A network without a live path gives 0.
+    """
+    return torch.stack([saliency.sum() for saliency in s.synaptic_saliency]).sum()
+
+
+@proxy(init="default", source="white2023nasbenchsuitezero", data=False, labels=False)
+def log_synflow(s: Statistics) -> float:
+    """Natural logarithm of `synflow`, the form in which it is published; -inf without a live path."""
+    value = float(synflow(s))
+    return math.log(value) if value > 0 else -math.inf

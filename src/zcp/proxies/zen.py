@@ -1,0 +1,26 @@
+"""Zen-score (Lin et al. 2021)."""
+
+import torch
+from torch import Tensor, nn
+
+from zcp.errors import Undefined
+from zcp.registry import proxy
+from zcp.statistics import Statistics
+
+
+@proxy(init="normal", source="lin2021zennas", data=False, labels=False)
+def zen(s: Statistics) -> Tensor:
+    r"""$\log\Delta + \sum_{BN} \log\sqrt{\overline{\sigma^2}}$: sensitivity to noise, rescaled for batch norm.
+
+    Δ is the mean over 16 samples of $\|f(x) - f(x + 0.01\,\epsilon)\|_1$, f the features before global pooling, x
+    and ε standard normal. As in the authors' code the variance is the running buffer after exactly these two
+    forwards, and the distance is L1. Grows with the number of batch norms. A dead network gives -inf.
+    """
+    first, second = s.perturbed_features
+    score = (first - second).abs().flatten(1).sum(1).mean().log()
+    for module in s.network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            if module.running_var is None:
+                raise Undefined("a batch norm keeps no running statistics, which zen reads")
+            score = score + module.running_var.mean().sqrt().log()
+    return score

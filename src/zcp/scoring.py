@@ -1,0 +1,181 @@
+"""`score`: any network, any set of proxies, one call."""
+
+import copy
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+import zcp.proxies  # noqa: F401 - registers them
+from zcp.errors import InputError, Undefined
+from zcp.initialisation import initialise
+from zcp.registry import Proxy, get_proxy, list_proxies
+from zcp.seeding import seed_for
+from zcp.statistics import Draw, SeededDraw, Statistics
+
+
+class Scores(dict[str, float]):
+    """Scores by proxy name, with what is worth knowing about them.
+
+    Attributes:
+        reasons: why a value is NaN or infinite, by proxy name.
+        seconds: time by step; a step is shared by every proxy that `steps` lists it for.
+        steps: the steps that each proxy needed: its initialisation group's preparation, the statistics that
+            it read, and its own arithmetic. The cost of a set of proxies is the sum over the union.
+        passes: by initialisation, how often the network ran (`forward`, `backward`, `double_backward`).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reasons: dict[str, str] = {}
+        self.seconds: dict[str, float] = {}
+        self.steps: dict[str, tuple[str, ...]] = {}
+        self.passes: dict[str, Counter[str]] = {}
+
+
+def score(
+    network: nn.Module,
+    batches: Sequence[tuple[Tensor, Tensor]],
+    proxies: Iterable[str] | None = None,
+    init: str = "paper",
+    seed: int = 0,
+    draw: Draw | None = None,
+) -> Scores:
+    """Score a network without training it.
+
+    The network is left as it was found (parameters, buffers, gradients, training flags, hooks), and so is the
+    state of PyTorch's random generators: everything runs on copies, in training mode.
+
+    Args:
+        network: maps float inputs (B, C, H, W) to logits (B, classes). Any device, any float type.
+        batches: (inputs, labels) pairs. All proxies read the first one, zico the second as well. Proxies that
+            need no data read the shape of the inputs only.
+        proxies: names; None for all that are registered.
+        init: `paper` scores each proxy with freshly drawn weights of the initialisation that it was defined
+            with, one group of shared passes for each initialisation; `keep` scores the weights as they are.
+        seed: of weights and noise.
+        draw: source of noise, in place of the seeded one.
+
+    Returns:
+        The scores. Where a proxy is not defined for this network, or the network fails, its score is NaN and
+        `reasons` says why; an infinite score is one that its definition gives (the logarithm of zero).
+
+    Raises:
+        InputError: if an argument cannot be used: unknown proxy, NaN in the inputs, labels out of range, a
+            network that returns a tuple.
+
+    Example:
+        >>> import zcp
+        >>> network = zcp.build("sss", "8:8:8:8:8")
+        >>> zcp.score(network, zcp.gaussian_batches("cifar10", 4), ["params"])["params"]
+        0.011714
+    """
+    chosen = [get_proxy(name) for name in (list_proxies() if proxies is None else dict.fromkeys(proxies))]
+    if init not in ("paper", "keep"):
+        raise InputError(f"unknown init {init!r}; choose 'paper' or 'keep'")
+    _check_batches(batches)
+    scores = Scores()
+    groups: dict[str, list[Proxy]] = {}
+    for proxy in chosen:
+        groups.setdefault(proxy.init if init == "paper" else "keep", []).append(proxy)
+    with _generators_restored(network):
+        for group, members in groups.items():
+            _score_group(scores, network, batches, group, members, seed, draw or SeededDraw(seed))
+    ordered = {proxy.name: scores[proxy.name] for proxy in chosen}
+    scores.clear()
+    scores.update(ordered)
+    return scores
+
+
+def _score_group(
+    scores: Scores,
+    network: nn.Module,
+    batches: Sequence[tuple[Tensor, Tensor]],
+    group: str,
+    members: list[Proxy],
+    seed: int,
+    draw: Draw,
+) -> None:
+    """Score the proxies that share an initialisation, from shared passes."""
+    order = list_proxies()
+    members = sorted(members, key=lambda proxy: order.index(proxy.name))
+    own = _copy(network)
+    statistics = Statistics(own, batches, draw, second_order=any(proxy.second_order for proxy in members))
+    with statistics.reading("init"):
+        torch.default_generator.manual_seed(seed_for(seed, group))
+        if group not in ("none", "keep"):
+            initialise(own, group, seed)
+    for proxy in members:
+        name = proxy.name
+        with statistics.reading(name) as needs:
+            scores[name], reason = _value(proxy, statistics)
+        if reason:
+            scores.reasons[name] = reason
+        scores.steps[name] = (f"{group}_init", *(f"{group}_{need}" for need in sorted(needs)), name)
+    for step, seconds in statistics.seconds.items():
+        scores.seconds[step if step in scores else f"{group}_{step}"] = seconds
+    scores.passes[group] = statistics.passes
+
+
+def _value(proxy: Proxy, statistics: Statistics) -> tuple[float, str]:
+    """Return (score, reason); the reason is empty for a finite score."""
+    try:
+        value = float(proxy.function(statistics))
+    except InputError:
+        raise
+    except Undefined as error:
+        return math.nan, str(error)
+    except Exception as error:
+        # A network that fails must cost neither the other proxies nor the other networks of a collection.
+        return math.nan, f"{type(error).__name__}: {error}"
+    if math.isinf(value):
+        return value, "the definition gives an infinite value (a logarithm of zero or an overflow)"
+    return value, "" if math.isfinite(
+        value
+    ) else "the arithmetic gave NaN (non-finite activations or gradients)"
+
+
+def _copy(network: nn.Module) -> nn.Module:
+    try:
+        own = copy.deepcopy(network)
+    except Exception as error:
+        raise InputError(
+            f"the network cannot be copied ({type(error).__name__}: {error}); zcp works on copies, so remove "
+            "attributes such as open files or tensors that are part of a graph"
+        ) from error
+    for module in own.modules():
+        # The value is the same, but the tensors before an in-place activation would be lost.
+        if getattr(module, "inplace", False):
+            module.inplace = False  # type: ignore[assignment]
+    for parameter in own.parameters():
+        parameter.requires_grad_()
+        parameter.grad = None
+    return own
+
+
+def _check_batches(batches: Sequence[tuple[Tensor, Tensor]]) -> None:
+    if isinstance(batches, Tensor) or not len(batches):
+        raise InputError("batches must be a list of one or more (inputs, labels) pairs")
+    for number, batch in enumerate(batches):
+        if len(batch) != 2 or not all(isinstance(part, Tensor) for part in batch):
+            raise InputError(f"batch {number} must be a pair (inputs, labels) of tensors")
+        inputs, labels = batch
+        if inputs.ndim < 2 or not inputs.is_floating_point():
+            raise InputError(
+                f"inputs of batch {number} must be floats (B, C, H, W), not {inputs.dtype} {tuple(inputs.shape)}"
+            )
+        if len(labels) != len(inputs) or not len(inputs):
+            raise InputError(f"batch {number} has {len(inputs)} inputs and {len(labels)} labels")
+        if not torch.isfinite(inputs).all():
+            raise InputError(f"inputs of batch {number} hold NaN or infinite values; clean them first")
+
+
+@contextmanager
+def _generators_restored(network: nn.Module) -> Iterator[None]:
+    """Put PyTorch's global generators back, which dropout and the like draw from."""
+    devices = sorted({p.device.index for p in network.parameters() if p.device.type == "cuda"})
+    with torch.random.fork_rng(devices=devices):
+        yield

@@ -1,0 +1,73 @@
+"""What a search space is: an ordered set of architecture strings, each of which names a network."""
+
+from abc import ABC, abstractmethod
+
+from torch import nn
+
+from zcp.errors import InputError
+
+
+class Space(ABC):
+    """An ordered search space.
+
+    Attributes:
+        name: short name, as used in tables and on the command line.
+        size: number of architectures.
+    """
+
+    name: str
+    size: int
+
+    @abstractmethod
+    def arch(self, index: int) -> str:
+        """Return the architecture string at `index` of the official order.
+
+        Raises:
+            InputError: if `index` is out of range.
+        """
+
+    @abstractmethod
+    def index(self, arch: str) -> int:
+        """Return the official index of an architecture string.
+
+        Raises:
+            InputError: if the string is malformed; the message names the part at fault.
+        """
+
+    @abstractmethod
+    def network(self, arch: str, classes: int) -> nn.Module:
+        """Return the network of an architecture string, with PyTorch's default initialisation."""
+
+    @abstractmethod
+    def params(self, arch: str, classes: int) -> int:
+        """Return the number of trainable parameters, from a closed form."""
+
+    @abstractmethod
+    def flops(self, arch: str, classes: int, resolution: int) -> int:
+        """Return the multiply-accumulates for one image (convolutions and classifier, biases included).
+
+        Args:
+            arch: architecture string.
+            classes: number of classes.
+            resolution: height and width of the images in pixels, a multiple of 4.
+        """
+
+    def resolve(self, arch: str | int) -> tuple[int, str]:
+        """Return (index, architecture string) of an architecture given as either of them."""
+        if isinstance(arch, str):
+            return self.index(arch), arch
+        return arch, self.arch(arch)
+
+    def check_index(self, index: int) -> int:
+        """Return `index` as an int.
+
+        Raises:
+            InputError: if it is not an integer from 0 to `size` - 1.
+        """
+        if isinstance(index, bool) or not hasattr(index, "__index__"):
+            raise InputError(f"an index of space {self.name!r} must be an integer, not {index!r}")
+        if not 0 <= index < self.size:
+            raise InputError(
+                f"index {index} is out of range: space {self.name!r} has indices 0 to {self.size - 1}"
+            )
+        return int(index)

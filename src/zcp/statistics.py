@@ -1,0 +1,255 @@
+"""The shared passes over one network and its batches. Proxies read from here and run nothing themselves.
+
+Every attribute marked `@lazy` is computed when a proxy first reads it and kept for the others, so the cost of
+a set of proxies is the cost of the passes that they need together. `passes` counts them.
+"""
+
+import copy
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zcp import passes
+from zcp.errors import InputError, Undefined
+from zcp.initialisation import BatchNorm
+from zcp.lazy import Lazy, lazy
+from zcp.passes import Call, Pass
+from zcp.seeding import generator
+
+
+class Draw(Protocol):
+    """Where random tensors come from: standard normal values, by name and shape."""
+
+    def __call__(self, name: str, shape: Sequence[int]) -> Tensor: ...
+
+
+class SeededDraw:
+    """Standard normal float32 tensors from CPU generators seeded by (seed, name)."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __call__(self, name: str, shape: Sequence[int]) -> Tensor:
+        return torch.randn(tuple(shape), generator=generator(self.seed, name))
+
+
+class LossGradients(NamedTuple):
+    """Gradients of the mean cross-entropy on the first batch.
+
+    Attributes:
+        weights: one for each of `Statistics.weights`, zeros where a weight took no part.
+        calls: the executions of convolutions and linear layers.
+        outputs: one for each of `calls`, with respect to its output.
+    """
+
+    weights: list[Tensor]
+    calls: list[Call]
+    outputs: list[Tensor]
+
+
+class Statistics(Lazy):
+    """Statistics of one network with the weights that it has now.
+
+    The network is put into training mode and its batch norm buffers move; `zcp.score` passes a copy.
+
+    Args:
+        network: the network; it maps (B, C, H, W) to logits (B, classes).
+        batches: (inputs, labels) pairs; all proxies use the first, zico also the second.
+        draw: source of noise.
+        second_order: whether `hessian_gradient` will be read; the one loss gradient then keeps its graph.
+
+    Attributes:
+        passes: how often the network ran: `forward`, `backward`, and `double_backward`, where passes on a
+            single sample count as well.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        batches: Sequence[tuple[Tensor, Tensor]],
+        draw: Draw | None = None,
+        *,
+        second_order: bool = False,
+    ) -> None:
+        super().__init__()
+        self.network = network.train()
+        first = next(network.parameters(), torch.empty(0))
+        self.device, self.dtype = first.device, first.dtype
+        self.batches = [(x.to(self.device, self.dtype), y.to(self.device)) for x, y in batches]
+        self.passes: Counter[str] = Counter()
+        self._draw = draw or SeededDraw(0)
+        self._second_order = second_order
+
+    def clock(self) -> float:
+        """Return the time in seconds, after the work on the device is done."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return super().clock()
+
+    def noise(self, name: str, shape: Sequence[int]) -> Tensor:
+        """Return a standard normal tensor of this shape, always the same for the same name."""
+        return self._draw(name, shape).to(self.device, self.dtype)
+
+    def forward(self, network: nn.Module, inputs: Tensor) -> Pass:
+        """Run a network (this one or a variant of it) and count the pass."""
+        self.passes["forward"] += 1
+        return passes.forward(network, inputs)
+
+    def gradients(
+        self, outputs: Tensor, wrt: Sequence[Tensor], *, keep_graph: bool = False, create_graph: bool = False
+    ) -> list[Tensor]:
+        """Return gradients as `zcp.passes.gradients` does and count the pass."""
+        self.passes["backward"] += 1
+        return passes.gradients(outputs, wrt, keep_graph=keep_graph, create_graph=create_graph)
+
+    @lazy
+    def layers(self) -> list[nn.Conv2d | nn.Linear]:
+        """The convolutions and linear layers, in order of registration."""
+        found = [m for m in self.network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        if not found:
+            raise Undefined("the network has no nn.Conv2d or nn.Linear, so there are no weights to look at")
+        return found
+
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        """The weights of `layers`, without biases."""
+        return [layer.weight for layer in self.layers]
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one input, channels first."""
+        return tuple(self.batches[0][0].shape[1:])
+
+    @lazy
+    def shapes(self) -> Pass:
+        """A forward of one zero sample in evaluation mode, for the shapes alone."""
+        self.network.eval()
+        try:
+            with torch.no_grad():
+                zeros = torch.zeros(1, *self.image_shape, device=self.device, dtype=self.dtype)
+                return self.forward(self.network, zeros)
+        finally:
+            self.network.train()
+
+    @lazy
+    def data(self) -> Pass:
+        """The forward on the first batch, with its graph; its inputs require a gradient."""
+        return self.forward(self.network, self.batches[0][0].detach().clone().requires_grad_())
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean cross-entropy of (B, classes) logits.
+
+        Raises:
+            InputError: if a label has no logit.
+        """
+        if logits.ndim != 2:
+            raise Undefined(
+                f"cross-entropy needs logits (B, classes), the network gave {tuple(logits.shape)}"
+            )
+        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]:
+            raise InputError(
+                f"labels run from {int(labels.min())} to {int(labels.max())}, but the network has "
+                f"{logits.shape[1]} classes"
+            )
+        return F.cross_entropy(logits, labels)
+
+    @lazy
+    def loss_gradients_graph(self) -> LossGradients:
+        """Gradients of the loss on the first batch, attached to their graph where second order is asked."""
+        calls = self.data.of(nn.Conv2d, nn.Linear)
+        weights = self.weights
+        found = self.gradients(
+            self.loss(self.data.logits, self.batches[0][1]),
+            [*weights, *(call.output for call in calls)],
+            keep_graph=True,
+            create_graph=self._second_order,
+        )
+        return LossGradients(found[: len(weights)], calls, found[len(weights) :])
+
+    @property
+    def loss_gradients(self) -> LossGradients:
+        """Gradients of the loss on the first batch, detached."""
+        weights, calls, outputs = self.loss_gradients_graph
+        return LossGradients([g.detach() for g in weights], calls, [g.detach() for g in outputs])
+
+    @lazy
+    def hessian_gradient(self) -> list[Tensor]:
+        """H g for each of `weights`: the Hessian of the loss applied to its own gradient."""
+        gradient = self.loss_gradients_graph.weights
+        if not self._second_order:
+            loss = self.loss(self.data.logits, self.batches[0][1])
+            gradient = self.gradients(loss, self.weights, create_graph=True)
+        product = torch.stack([(g.detach() * g).sum() for g in gradient]).sum()
+        self.passes["double_backward"] += 1
+        return passes.gradients(product, self.weights, keep_graph=True)
+
+    @lazy
+    def input_gradient(self) -> Tensor:
+        """Gradient of the sum of all logits with respect to the first batch, (B, C*H*W)."""
+        (found,) = self.gradients(self.data.logits, [self.data.inputs], keep_graph=True)
+        return found.flatten(1)
+
+    @lazy
+    def other_gradients(self) -> list[list[Tensor]]:
+        """Loss gradients of `weights` on every batch after the first."""
+        found = []
+        for inputs, labels in self.batches[1:]:
+            loss = self.loss(self.forward(self.network, inputs).logits, labels)
+            found.append(self.gradients(loss, self.weights))
+        return found
+
+    @lazy
+    def synaptic_saliency(self) -> list[Tensor]:
+        """|w dR/dw| for each weight, R the sum of logits of the linearised network on an image of ones.
+
+        Linearised: absolute parameters and buffers, batch norms bypassed, float64. The values reach e**85.
+        """
+        linear = _linearised(self.network)
+        weights = [m.weight for m in linear.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        ones = torch.ones(1, *self.image_shape, device=self.device, dtype=torch.float64)
+        found = self.gradients(self.forward(linear, ones).logits, weights)
+        return [(w.detach() * g).abs() for w, g in zip(weights, found, strict=True)]
+
+    @lazy
+    def perturbed_features(self) -> tuple[Tensor, Tensor]:
+        """Features before global pooling of noise x and of x + 0.01 e, 16 samples, without a graph.
+
+        The batch norm buffers are fresh before the first forward and stay as the second one leaves them.
+        """
+        shape = (min(16, len(self.batches[0][0])), *self.image_shape)
+        x, e = self.noise("x", shape), self.noise("e", shape)
+        for module in self.network.modules():
+            if isinstance(module, BatchNorm):
+                module.reset_running_stats()
+        with torch.no_grad():
+            first = features(self.forward(self.network, x))
+            return first, features(self.forward(self.network, x + 0.01 * e))
+
+
+def features(forward: Pass) -> Tensor:
+    """Return the features (B, C, H, W) that entered the last global average pooling.
+
+    Raises:
+        Undefined: if the network has no `nn.AdaptiveAvgPool2d`.
+    """
+    pools = forward.of(nn.AdaptiveAvgPool2d)
+    if not pools:
+        raise Undefined("the network ran no nn.AdaptiveAvgPool2d, so its last feature map cannot be told")
+    return pools[-1].input
+
+
+def _linearised(network: nn.Module) -> nn.Module:
+    """Return a float64 copy with absolute parameters and buffers and without batch norms."""
+    linear = copy.deepcopy(network).double()
+    with torch.no_grad():
+        for tensor in (*linear.parameters(), *linear.buffers()):
+            tensor.abs_()
+    for parent in list(linear.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, BatchNorm):
+                setattr(parent, name, nn.Identity())
+    return linear
