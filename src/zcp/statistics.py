@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zcp import passes
+from zcp.batchnorm import make_twice_differentiable
 from zcp.errors import InputError, Undefined
 from zcp.initialisation import BatchNorm
 from zcp.lazy import Lazy, lazy
@@ -83,6 +84,8 @@ class Statistics(Lazy):
         self.passes: Counter[str] = Counter()
         self._draw = draw or SeededDraw(0)
         self._second_order = second_order
+        if second_order:
+            make_twice_differentiable(self.network)
 
     def clock(self) -> float:
         """Return the time in seconds, after the work on the device is done."""
