@@ -1,0 +1,115 @@
+"""The compact tables of the data folder: `nats/tss.parquet` and `nats/sss.parquet`."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from zcp import optional
+from zcp.benchmarks.base import Benchmark, check_order
+from zcp.checksums import verify
+from zcp.datasets import get_dataset
+from zcp.errors import InputError
+from zcp.paths import data_folder
+from zcp.spaces import get_space
+
+TARGETS = {"tss": ("test", "test_12ep", "valid"), "sss": ("test", "valid")}
+DATASETS = ("cifar10", "cifar100", "imagenet16_120")
+SEEDS = ("seed0", "seed1", "seed2")
+
+
+def _column(dataset: str, suffix: str) -> str:
+    return f"{get_dataset(dataset).name.lower().replace('-', '_')}_{suffix}"
+
+
+def _schema(space: str) -> Any:
+    """Return the pandera schema of a table: complete, unique, percentages within 0 to 100."""
+    pandera = optional.require("pandera", "pandas")
+    size = get_space(space).size
+    percent = pandera.Check.in_range(0, 100)
+    columns = {
+        "index": pandera.Column(
+            int, pandera.Check(lambda s: s == range(len(s)), name="official order"), unique=True
+        ),
+        "arch": pandera.Column(str, unique=True),
+    }
+    for dataset in DATASETS:
+        for target in TARGETS[space]:
+            columns[f"{dataset}_{target}"] = pandera.Column(float, percent)
+        if space == "tss":
+            for seed in SEEDS:
+                columns[f"{dataset}_valid_{seed}"] = pandera.Column(float, percent, nullable=True)
+    if space == "tss":
+        columns["unique_str"] = pandera.Column(str)
+    rows = pandera.Check(lambda frame: len(frame) == size, name=f"{size} rows")
+    return pandera.DataFrameSchema(columns, checks=rows)
+
+
+def _read(space: str, path: Path) -> pd.DataFrame:
+    """Read a table and check it against the schema.
+
+    Raises:
+        InputError: if it is not Parquet or violates the schema; the message names every kind of violation.
+    """
+    errors = optional.require("pandera", "errors")
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} is not a readable Parquet file ({error}); copy it again") from error
+    try:
+        return pd.DataFrame(_schema(space).validate(frame, lazy=True))
+    except errors.SchemaErrors as error:
+        cases = error.failure_cases.drop_duplicates(["column", "check"])
+        faults = "; ".join(f"{c.column}: {c.check} ({str(c.failure_case)[:60]})" for c in cases.itertuples())
+        raise InputError(f"{path} does not have the expected content: {faults}") from error
+
+
+class Tables(Benchmark):
+    """Compact tables, verified against `SHA256SUMS`, a schema and the official order of the space.
+
+    `path` is the data folder; `zcp.paths.data_folder()` by default. TSS values are means over the two or
+    three training seeds, SSS has a single one.
+    """
+
+    source = "tables"
+
+    @classmethod
+    def why_missing(cls, space: str, path: Path | None = None) -> str:
+        """See `Benchmark.why_missing`."""
+        folder = path or data_folder()
+        if folder is None:
+            return f"set ZCP_DATA to the data folder, which holds nats/{space}.parquet"
+        if not (folder / f"nats/{space}.parquet").is_file():
+            return f"{folder} holds no nats/{space}.parquet; set ZCP_DATA to the folder that does"
+        return optional.why_missing("pandera")
+
+    def _open(self, path: Path | None) -> None:
+        folder = path or data_folder()
+        assert folder is not None  # why_missing has asked already
+        file = verify(folder, f"nats/{self.space}.parquet")
+        self._frame = _read(self.space, file).set_index("index")
+        check_order(self.space, list(self._frame["arch"]), str(file))
+        self.targets = TARGETS[self.space]
+
+    def _accuracy(self, dataset: str, target: str) -> pd.Series:
+        return self._frame[_column(dataset, target)]
+
+    def column(self, name: str) -> pd.Series:
+        """Return a column of the table by its name, indexed by architecture index.
+
+        Raises:
+            InputError: if there is none of that name.
+        """
+        if name not in self._frame:
+            raise InputError(
+                f"the {self.space} table has no column {name!r}; it has {', '.join(self._frame.columns)}"
+            )
+        return self._frame[name].copy()
+
+    def valid_seeds(self, dataset: str) -> pd.DataFrame:
+        """See `Benchmark.valid_seeds`; TSS only."""
+        names = {_column(dataset, f"valid_{seed}"): seed for seed in SEEDS}
+        if not set(names) <= set(self._frame):
+            return super().valid_seeds(dataset)
+        return self._frame[list(names)].rename(columns=names)

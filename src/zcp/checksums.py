@@ -1,0 +1,41 @@
+"""SHA-256 of data files against the list `SHA256SUMS` that lies beside them."""
+
+import hashlib
+from pathlib import Path
+
+from zcp.errors import InputError
+
+LIST = "SHA256SUMS"
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(root: Path, relative: str) -> Path:
+    """Return the path of `relative` in `root` once it agrees with `root/SHA256SUMS`.
+
+    Args:
+        root: folder that holds `SHA256SUMS`, as `sha256sum` writes it.
+        relative: path of the file below `root`, with forward slashes.
+
+    Raises:
+        InputError: if the file, the list or its line for the file is missing, or the sums differ.
+    """
+    path, sums = root / relative, root / LIST
+    for needed in (path, sums):
+        if not needed.is_file():
+            raise InputError(f"{needed} is missing; copy the data folder again")
+    lines = (line.split(maxsplit=1) for line in sums.read_text().splitlines() if line.strip())
+    listed = {name.lstrip("*"): digest for digest, name in lines}
+    if relative not in listed:
+        raise InputError(f"{sums} has no line for {relative}; add the output of sha256sum for it")
+    found = sha256(path)
+    if found != listed[relative]:
+        raise InputError(
+            f"{path} is damaged or another version: its SHA-256 is {found}, {LIST} says {listed[relative]}; "
+            "copy it again"
+        )
+    return path
