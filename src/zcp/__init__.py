@@ -4,6 +4,7 @@ Build a network of a benchmark with `build`, score any network with `score`.
 """
 
 from zcp.errors import InputError, Undefined
+from zcp.inputs import Batch, gaussian_batches, image_batches
 from zcp.registry import REGISTRY, Proxy, get_proxy, list_proxies, proxy
 from zcp.scoring import Scores, score
 from zcp.spaces import build, get_space
@@ -12,13 +13,16 @@ __version__ = "0.1.0"
 
 __all__ = [
     "REGISTRY",
+    "Batch",
     "InputError",
     "Proxy",
     "Scores",
     "Undefined",
     "build",
+    "gaussian_batches",
     "get_proxy",
     "get_space",
+    "image_batches",
     "list_proxies",
     "proxy",
     "score",

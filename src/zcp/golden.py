@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zcp.datasets import DATASETS
@@ -24,13 +25,23 @@ SHAPE = (16, 3, 32, 32)
 
 #: Relative tolerance of float32 against the float64 value; the wide ones are needed by deep chains of noise.
 FLOAT32 = {
-    "l2_norm": 1e-6, "naswot": 1e-6, "log_synflow": 1e-6, "synflow": 1e-4, "zen_fixed": 1e-5, "zen_fixed_scaled": 1e-5,
-    "jacob_cov": 1e-4, "grad_norm": 3e-3, "snip": 3e-3, "fisher": 1e-2, "plain": 1e-2, "grasp": 5e-2, "zico": 3e-2,
+    "l2_norm": 1e-6, "naswot": 1e-6, "log_synflow": 1e-6, "synflow": 1e-4, "synflow_bn": 1e-9,
+    "zen_fixed": 1e-5, "zen_fixed_scaled": 1e-5, "jacob_cov": 1e-4, "zico": 3e-2,
+    "grad_norm": 3e-3, "gradnorm_global_l2": 3e-3, "snip": 3e-3, "fisher": 1e-2, "plain": 1e-2, "grasp": 5e-2,
+    "ntk_kappa": 1e-2, "ntk_theta_trace": 1e-2, "ntk_lambda_max": 1e-2, "ntk_lambda_min": 1e-2,
+    "expressivity": 1e-6, "trainability_fixed_r": 5e-4, "trainability": 5e-4, "linear_regions": 0.0,
 }  # fmt: skip
 #: Relative tolerance of float64, where it is not 1e-9.
 FLOAT64 = {"zico": 1e-8}
-#: Golden keys that are a proxy of another name, scored on fixed noise.
-FIXED = {"zen_fixed": "zen", "zen_fixed_scaled": "zen"}
+#: Absolute tolerance of float32, for values near zero.
+ABSOLUTE32 = {"progressivity": 1e-4}
+#: Golden keys that are a proxy of another name.
+PROXY = {
+    "zen_fixed": "zen", "zen_fixed_scaled": "zen", "trainability_fixed_r": "trainability",
+    "ntk_kappa": "ntk_cond", "ntk_theta_trace": "ntk_trace", "gradnorm_global_l2": "grad_norm_l2",
+}  # fmt: skip
+#: Numbers that a reference returns where there is no value; zcp gives NaN.
+STANDS_FOR_NAN = {"ntk_kappa": 1e5}
 
 
 class Line(NamedTuple):
@@ -53,13 +64,23 @@ class Line(NamedTuple):
 
 
 class RecipeDraw:
-    """The recipe's noise: x and x2 where a proxy asks for its two Gaussian inputs."""
+    """The recipe's noise: x and x2 for a proxy's two Gaussian inputs, the labels, and AZ-NAS's signs."""
 
     def __init__(self, batches: Sequence[tuple[Tensor, Tensor]]) -> None:
-        self.tensors = {"x": batches[0][0], "e": batches[1][0]}
+        self.tensors = {"x": batches[0][0], "e": batches[1][0], "labels": F.one_hot(batches[0][1]).float()}
 
     def __call__(self, name: str, shape: Sequence[int]) -> Tensor:
+        if name not in self.tensors:
+            bits = np.random.default_rng([77, int(name.removeprefix("r"))]).integers(0, 2, size=tuple(shape))
+            self.tensors[name] = torch.from_numpy((bits - 0.5) * 2)
         return self.tensors[name].reshape(tuple(shape))
+
+    def redraw_signs(self, seed: int) -> None:
+        """Draw the signs that were asked for anew, as the reference did: from the last block to the first."""
+        source = torch.Generator().manual_seed(seed)
+        for name in reversed([name for name in self.tensors if name.startswith("r")]):
+            half = torch.full(self.tensors[name].shape, 0.5)
+            self.tensors[name] = (torch.bernoulli(half, generator=source) - 0.5) * 2
 
 
 def recipe_batches() -> list[tuple[Tensor, Tensor]]:
@@ -89,23 +110,29 @@ def recipe_weights(network: nn.Module, *, scaled: bool = True) -> nn.Module:
     return network
 
 
-def check(path: str | Path) -> Iterator[Line]:
+def check(path: str | Path, archs: Sequence[str] | None = None) -> Iterator[Line]:
     """Compare every value of a golden file with zcp's own, float32 and float64.
 
     Args:
         path: JSON file of the format described in its `recipe`.
+        archs: the file's names of the architectures to compare; None for all.
 
     Yields:
         A line a value, where zcp has the proxy, and one a key where it does not.
 
     Raises:
-        InputError: if the file cannot be read or lacks a part of the format.
+        InputError: if the file cannot be read or lacks a part of the format or an architecture.
     """
-    values, archs = _read(Path(path))
-    for arch, expected in values.items():
-        network = get_space(archs[arch]["space"]).network(archs[arch]["spec"], DATASETS["cifar10"].classes)
+    values, layouts = _read(Path(path))
+    for arch in values if archs is None else archs:
+        if arch not in values:
+            raise InputError(f"{path} has no architecture {arch!r}; it has {', '.join(values)}")
+        expected = values[arch]
+        network = get_space(layouts[arch]["space"]).network(
+            layouts[arch]["spec"], DATASETS["cifar10"].classes
+        )
         exact = {key: entry for key, entry in expected.items() if "float64" in entry}
-        known = [key for key in exact if FIXED.get(key, key) in REGISTRY]
+        known = [key for key in exact if PROXY.get(key, key) in REGISTRY]
         for precision, dtype in (("float32", torch.float32), ("float64", torch.float64)):
             found = _recipe_scores(network.to(dtype), known)
             for key in known:
@@ -118,36 +145,55 @@ def check(path: str | Path) -> Iterator[Line]:
 
 
 def _read(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Return (values, layouts) by architecture, checked as far as the comparison reads them."""
     try:
         content = json.loads(path.read_text())
-        return content["values"], content["archs"]
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"cannot read the golden file {path}: {error}") from error
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path} is not a golden file: it has no {error}") from error
+    try:
+        values, layouts = content["values"], content["archs"]
+        for arch, entries in values.items():
+            get_space(layouts[arch]["space"]).index(layouts[arch]["spec"])
+            for key, entry in entries.items():
+                for part in entry.keys() & {"float64", "mean", "std", "seeds"}:
+                    _check_number(f"{arch} {key} {part}", entry[part])
+    except KeyError as error:
+        raise InputError(f"{path} is not a golden file: it has no entry {error}") from error
+    except (TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not a golden file: {error}") from error
+    return values, layouts
+
+
+def _check_number(name: str, value: object) -> None:
+    if value not in ("nan", "inf", "-inf") and not isinstance(value, int | float):
+        raise InputError(f"golden value {name} must be a number, 'nan', 'inf' or '-inf', not {value!r}")
 
 
 def _recipe_scores(network: nn.Module, keys: list[str]) -> dict[str, float]:
     batches = recipe_batches()
     draw = RecipeDraw(batches)
 
-    def scored(names: list[str]) -> dict[str, float]:
-        return score(network, batches, names, init="keep", draw=draw) if names else {}
+    def scored(wanted: list[str]) -> dict[str, float]:
+        found = score(network, batches, [PROXY.get(key, key) for key in wanted], init="keep", draw=draw)
+        return {key: found[PROXY.get(key, key)] for key in wanted}
 
     recipe_weights(network)
-    found = dict(scored([key for key in keys if key not in FIXED]))
-    if "zen_fixed_scaled" in keys:
-        found["zen_fixed_scaled"] = scored(["zen"])["zen"]
+    found = scored([key for key in keys if key != "zen_fixed"])
     if "zen_fixed" in keys:
         recipe_weights(network, scaled=False)
-        found["zen_fixed"] = scored(["zen"])["zen"]
+        found |= scored(["zen_fixed"])
     return found
 
 
 def _compare(arch: str, key: str, precision: str, expected: float, found: float) -> Line:
     tolerance = FLOAT64.get(key, 1e-9) if precision == "float64" else FLOAT32.get(key, 1e-4)
-    if math.isfinite(expected):
-        ok = abs(found - expected) <= tolerance * abs(expected)
+    allowed = tolerance * abs(expected)
+    if precision == "float32" and key in ABSOLUTE32:
+        allowed = tolerance = ABSOLUTE32[key]
+    if expected == STANDS_FOR_NAN.get(key):
+        ok = math.isnan(found)
+    elif math.isfinite(expected):
+        ok = abs(found - expected) <= allowed
     else:
         ok = str(found) == str(expected)
     return Line(arch, key, precision, expected, found, tolerance, ok)
@@ -157,9 +203,29 @@ def _compare_random(arch: str, key: str, entry: dict[str, Any], network: nn.Modu
     """Compare means over as many seeds as the file has; the tolerance is four standard errors of both."""
     seeds, mean, std = int(entry["seeds"]), float(entry["mean"]), float(entry.get("std", "nan"))
     batches = recipe_batches()
+    if key == "trainability":
+        return _compare_trainability(arch, entry, network)
     found = [score(network, batches, [key], seed=seed)[key] for seed in range(seeds)]
     average = float(np.mean(found))
     if not math.isfinite(mean):
         return Line(arch, key, "mean", mean, average, 0.0, str(average) == str(mean))
     tolerance = 4 * std / math.sqrt(seeds) * math.sqrt(2)
     return Line(arch, key, "mean", mean, average, tolerance, abs(average - mean) < tolerance)
+
+
+def _compare_trainability(arch: str, entry: dict[str, Any], network: nn.Module) -> Line:
+    """Compare means over the very signs that the reference drew; nothing else in it is random."""
+    recipe_weights(network)
+    batches, key = recipe_batches(), "trainability"
+    draw = RecipeDraw(batches)
+
+    def value() -> float:
+        return score(network, batches, [key], init="keep", draw=draw)[key]
+
+    value()  # so that the draw knows the shapes of the signs
+    found = []
+    for seed in range(int(entry["seeds"])):
+        draw.redraw_signs(seed)
+        found.append(value())
+    line = _compare(arch, key, "float32", float(entry["mean"]), float(np.mean(found)))
+    return line._replace(precision="mean")

@@ -39,7 +39,7 @@ def _fill(network: nn.Module, seed: int, std: Callable[[nn.Module, Tensor], floa
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             # Drawn apart and copied: filling in place would follow the memory format of the weight.
-            draw = torch.randn(module.weight.shape, generator=source)
+            draw = torch.randn(module.weight.shape, generator=source, dtype=torch.float32)
             module.weight.copy_(draw * std(module, module.weight))
             if module.bias is not None:
                 module.bias.zero_()
@@ -106,6 +106,7 @@ def initialise(network: nn.Module, name: str, *seed: object) -> nn.Module:
     if name not in INITIALISATIONS:
         raise InputError(f"unknown initialisation {name!r}; choose one of {', '.join(INITIALISATIONS)}")
     first = next(network.parameters(), torch.empty(0))
+    device, dtype = first.device, first.dtype  # `to` changes them in place
     network.to("cpu", torch.float32)
     INITIALISATIONS[name](network, seed_for(*seed, name))
-    return network.to(first.device, first.dtype)
+    return network.to(device, dtype)

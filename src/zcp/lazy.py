@@ -33,7 +33,7 @@ class Lazy:
 
     @contextmanager
     def reading(self, name: str) -> Iterator[set[str]]:
-        """Charge the block's own time to `name`; the set that it yields receives the names of what it reads."""
+        """Charge the block's own time to `name`; the set that it yields receives what it reads."""
         needs: set[str] = set()
         self._readers.append(needs)
         start, charged = self.clock(), sum(self.seconds.values())
@@ -43,6 +43,13 @@ class Lazy:
             self._readers.pop()
             inner = sum(self.seconds.values()) - charged
             self.seconds[name] = max(self.clock() - start - inner, 0.0)
+
+    def forget(self, *names: str) -> None:
+        """Let the values of lazy attributes go, for their memory; who reads one again pays again."""
+        for name in names:
+            self._values.pop(name, None)
+            self._needs.pop(name, None)
+            self._errors.pop(name, None)
 
     def _read(self, name: str, compute: Callable[[Any], T]) -> T:
         if name not in self._needs:

@@ -1,6 +1,6 @@
 """One forward of a network, and what its layers saw."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,6 +10,8 @@ from zcp.errors import InputError
 
 #: Modules whose inputs and outputs are kept.
 WATCHED = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.ReLU, nn.AdaptiveAvgPool2d)
+#: Modules with weights.
+LAYERS = (nn.Conv2d, nn.BatchNorm2d, nn.Linear)
 
 
 class Call(NamedTuple):
@@ -32,8 +34,23 @@ class Pass(NamedTuple):
         return [call for call in self.calls if isinstance(call.module, kinds)]
 
 
-def forward(network: nn.Module, inputs: Tensor) -> Pass:
+def forward(
+    network: nn.Module,
+    inputs: Tensor,
+    watched: tuple[type[nn.Module], ...] = WATCHED,
+    *,
+    own_inputs: bool = False,
+    take: Callable[[Call], None] | None = None,
+) -> Pass:
     """Run `network` on `inputs` and keep what the watched modules saw; no hook stays behind.
+
+    Args:
+        network: any module.
+        inputs: what it runs on.
+        watched: classes of modules to keep the calls of.
+        own_inputs: give each of `LAYERS` a view of its input, so that the gradient with respect to it is what
+            flows through this layer alone, also where others read the same tensor.
+        take: is given each call when it ends; the calls are then not kept.
 
     Raises:
         InputError: if the network returns something other than one tensor (B, classes).
@@ -41,21 +58,35 @@ def forward(network: nn.Module, inputs: Tensor) -> Pass:
     calls: list[Call] = []
 
     def keep(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        calls.append(Call(module, args[0], output))
+        (take or calls.append)(Call(module, args[0], output))
 
-    handles = [m.register_forward_hook(keep) for m in network.modules() if isinstance(m, WATCHED)]
+    def view(_module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (args[0].view_as(args[0]), *args[1:])
+
+    handles = [m.register_forward_hook(keep) for m in network.modules() if isinstance(m, watched)]
+    if own_inputs:
+        handles += [m.register_forward_pre_hook(view) for m in network.modules() if isinstance(m, LAYERS)]
     try:
         logits = network(inputs)
     finally:
         for handle in handles:
             handle.remove()
+    return Pass(inputs, check_logits(logits), calls)
+
+
+def check_logits(logits: object) -> Tensor:
+    """Return what a network returned, if it is a tensor.
+
+    Raises:
+        InputError: if it is not.
+    """
     if not isinstance(logits, Tensor):
         parts = f" of {len(logits)} items" if isinstance(logits, Sequence) else ""
         raise InputError(
             f"the network returned a {type(logits).__name__}{parts}, not a tensor of logits; wrap it in a "
             "module whose forward returns the logits alone, such as network(x)[1] for (features, logits)"
         )
-    return Pass(inputs, logits, calls)
+    return logits
 
 
 def gradients(

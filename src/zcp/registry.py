@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from torch import Tensor
 
 from zcp.errors import InputError
+from zcp.expressions import Expression
 from zcp.statistics import Statistics
 
 Function = Callable[[Statistics], Tensor | float]
@@ -27,6 +28,9 @@ class Proxy:
         labels: whether labels matter.
         larger_is_better: the direction in which networks are expected to improve.
         second_order: whether it differentiates the loss gradient once more.
+        optional: why it is scored only where it is asked for by name, such as that it takes gradient steps
+            and so is not free of training; empty for the others.
+        expression: the formula, where the proxy is one.
     """
 
     name: str
@@ -37,6 +41,8 @@ class Proxy:
     labels: bool
     larger_is_better: bool = True
     second_order: bool = False
+    optional: str = ""
+    expression: Expression | None = None
 
     @property
     def summary(self) -> str:
@@ -55,6 +61,7 @@ def proxy(
     labels: bool,
     larger_is_better: bool = True,
     second_order: bool = False,
+    optional: str = "",
 ) -> Callable[[Function], Function]:
     """Register the decorated function under its own name; the arguments are those of `Proxy`."""
 
@@ -62,7 +69,9 @@ def proxy(
         name = function.__name__
         if name in REGISTRY:
             raise ValueError(f"a proxy called {name!r} is registered already")
-        REGISTRY[name] = Proxy(name, function, init, source, data, labels, larger_is_better, second_order)
+        REGISTRY[name] = Proxy(
+            name, function, init, source, data, labels, larger_is_better, second_order, optional
+        )
         return function
 
     return register
@@ -71,6 +80,11 @@ def proxy(
 def list_proxies(pattern: str = "*") -> list[str]:
     """Return the names of the proxies that match a shell pattern such as `grad*`, in order of definition."""
     return [name for name in REGISTRY if fnmatchcase(name, pattern)]
+
+
+def default_proxies() -> list[str]:
+    """Return the names of the proxies that are scored where none is named: all but the optional ones."""
+    return [name for name, known in REGISTRY.items() if not known.optional]
 
 
 def get_proxy(name: str) -> Proxy:

@@ -3,8 +3,8 @@
 import copy
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 import zcp.proxies  # noqa: F401 - registers them
 from zcp.errors import InputError, Undefined
 from zcp.initialisation import initialise
-from zcp.registry import Proxy, get_proxy, list_proxies
+from zcp.proxies.greenmachine import formula_proxy
+from zcp.registry import Proxy, default_proxies, get_proxy, list_proxies
 from zcp.seeding import seed_for
 from zcp.statistics import Draw, SeededDraw, Statistics
 
@@ -43,6 +44,7 @@ def score(
     init: str = "paper",
     seed: int = 0,
     draw: Draw | None = None,
+    formulas: Mapping[str, str] | None = None,
 ) -> Scores:
     """Score a network without training it.
 
@@ -53,11 +55,12 @@ def score(
         network: maps float inputs (B, C, H, W) to logits (B, classes). Any device, any float type.
         batches: (inputs, labels) pairs. All proxies read the first one, zico the second as well. Proxies that
             need no data read the shape of the inputs only.
-        proxies: names; None for all that are registered.
+        proxies: a name or several; None for all that are registered and not optional.
         init: `paper` scores each proxy with freshly drawn weights of the initialisation that it was defined
             with, one group of shared passes for each initialisation; `keep` scores the weights as they are.
         seed: of weights and noise.
         draw: source of noise, in place of the seeded one.
+        formulas: further proxies, as text by name; see `zcp.proxies.greenmachine.formula_proxy`.
 
     Returns:
         The scores. Where a proxy is not defined for this network, or the network fails, its score is NaN and
@@ -73,7 +76,9 @@ def score(
         >>> zcp.score(network, zcp.gaussian_batches("cifar10", 4), ["params"])["params"]
         0.011714
     """
-    chosen = [get_proxy(name) for name in (list_proxies() if proxies is None else dict.fromkeys(proxies))]
+    names = default_proxies() if proxies is None else [proxies] if isinstance(proxies, str) else proxies
+    chosen = [get_proxy(name) for name in dict.fromkeys(names)]
+    chosen += [formula_proxy(name, text) for name, text in (formulas or {}).items()]
     if init not in ("paper", "keep"):
         raise InputError(f"unknown init {init!r}; choose 'paper' or 'keep'")
     _check_batches(batches)
@@ -81,7 +86,7 @@ def score(
     groups: dict[str, list[Proxy]] = {}
     for proxy in chosen:
         groups.setdefault(proxy.init if init == "paper" else "keep", []).append(proxy)
-    with _generators_restored(network):
+    with _own_surroundings(network):
         for group, members in groups.items():
             _score_group(scores, network, batches, group, members, seed, draw or SeededDraw(seed))
     ordered = {proxy.name: scores[proxy.name] for proxy in chosen}
@@ -101,9 +106,16 @@ def _score_group(
 ) -> None:
     """Score the proxies that share an initialisation, from shared passes."""
     order = list_proxies()
-    members = sorted(members, key=lambda proxy: order.index(proxy.name))
+    # Formulas last: they give up the graph that the others share.
+    members = sorted(members, key=lambda p: len(order) if p.expression else order.index(p.name))
     own = _copy(network)
-    statistics = Statistics(own, batches, draw, second_order=any(proxy.second_order for proxy in members))
+    statistics = Statistics(
+        own,
+        batches,
+        draw,
+        second_order=any(proxy.second_order for proxy in members),
+        expressions=[proxy.expression for proxy in members if proxy.expression],
+    )
     with statistics.reading("init"):
         torch.default_generator.manual_seed(seed_for(seed, group))
         if group not in ("none", "keep"):
@@ -160,12 +172,17 @@ def _check_batches(batches: Sequence[tuple[Tensor, Tensor]]) -> None:
     if isinstance(batches, Tensor) or not len(batches):
         raise InputError("batches must be a list of one or more (inputs, labels) pairs")
     for number, batch in enumerate(batches):
-        if len(batch) != 2 or not all(isinstance(part, Tensor) for part in batch):
+        if (
+            isinstance(batch, Tensor)
+            or len(batch) != 2
+            or not all(isinstance(part, Tensor) for part in batch)
+        ):
             raise InputError(f"batch {number} must be a pair (inputs, labels) of tensors")
         inputs, labels = batch
         if inputs.ndim < 2 or not inputs.is_floating_point():
             raise InputError(
-                f"inputs of batch {number} must be floats (B, C, H, W), not {inputs.dtype} {tuple(inputs.shape)}"
+                f"inputs of batch {number} must be floats (B, C, H, W), not {inputs.dtype} "
+                f"{tuple(inputs.shape)}"
             )
         if len(labels) != len(inputs) or not len(inputs):
             raise InputError(f"batch {number} has {len(inputs)} inputs and {len(labels)} labels")
@@ -174,8 +191,15 @@ def _check_batches(batches: Sequence[tuple[Tensor, Tensor]]) -> None:
 
 
 @contextmanager
-def _generators_restored(network: nn.Module) -> Iterator[None]:
-    """Put PyTorch's global generators back, which dropout and the like draw from."""
+def _own_surroundings(network: nn.Module) -> Iterator[None]:
+    """Differentiate in full precision whatever the caller's modes are, and put the global generators back."""
+    kinds = {p.device.type for p in network.parameters()} or {"cpu"}
     devices = sorted({p.device.index for p in network.parameters() if p.device.type == "cuda"})
-    with torch.random.fork_rng(devices=devices):
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in kinds:
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        # Dropout and the like draw from the global generators.
+        stack.enter_context(torch.random.fork_rng(devices=devices))
         yield

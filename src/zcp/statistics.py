@@ -6,16 +6,17 @@ a set of proxies is the cost of the passes that they need together. `passes` cou
 
 import copy
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zcp import passes
+from zcp import blocks, layerwise, passes, tangent
 from zcp.batchnorm import make_twice_differentiable
 from zcp.errors import InputError, Undefined
+from zcp.expressions import Expression
 from zcp.initialisation import BatchNorm
 from zcp.lazy import Lazy, lazy
 from zcp.passes import Call, Pass
@@ -35,7 +36,7 @@ class SeededDraw:
         self.seed = seed
 
     def __call__(self, name: str, shape: Sequence[int]) -> Tensor:
-        return torch.randn(tuple(shape), generator=generator(self.seed, name))
+        return torch.randn(tuple(shape), generator=generator(self.seed, name), dtype=torch.float32)
 
 
 class LossGradients(NamedTuple):
@@ -45,11 +46,14 @@ class LossGradients(NamedTuple):
         weights: one for each of `Statistics.weights`, zeros where a weight took no part.
         calls: the executions of convolutions and linear layers.
         outputs: one for each of `calls`, with respect to its output.
+        by_tensor: all of these and, where formulas ask for them, those of the inputs, outputs and weights of
+            every layer, by the tensor that the gradient is with respect to.
     """
 
     weights: list[Tensor]
     calls: list[Call]
     outputs: list[Tensor]
+    by_tensor: dict[Tensor, Tensor]
 
 
 class Statistics(Lazy):
@@ -62,6 +66,7 @@ class Statistics(Lazy):
         batches: (inputs, labels) pairs; all proxies use the first, zico also the second.
         draw: source of noise.
         second_order: whether `hessian_gradient` will be read; the one loss gradient then keeps its graph.
+        expressions: formulas whose `formula_values` will be read.
 
     Attributes:
         passes: how often the network ran: `forward`, `backward`, and `double_backward`, where passes on a
@@ -75,6 +80,7 @@ class Statistics(Lazy):
         draw: Draw | None = None,
         *,
         second_order: bool = False,
+        expressions: Sequence[Expression] = (),
     ) -> None:
         super().__init__()
         self.network = network.train()
@@ -84,6 +90,9 @@ class Statistics(Lazy):
         self.passes: Counter[str] = Counter()
         self._draw = draw or SeededDraw(0)
         self._second_order = second_order
+        self._expressions = tuple(dict.fromkeys(expressions))
+        self._program = layerwise.compile_formulas(self._expressions)
+        self._layer_kinds = layerwise.kinds_taken(self._program, "pass")
         if second_order:
             make_twice_differentiable(self.network)
 
@@ -97,10 +106,18 @@ class Statistics(Lazy):
         """Return a standard normal tensor of this shape, always the same for the same name."""
         return self._draw(name, shape).to(self.device, self.dtype)
 
-    def forward(self, network: nn.Module, inputs: Tensor) -> Pass:
-        """Run a network (this one or a variant of it) and count the pass."""
+    def forward(
+        self,
+        network: nn.Module,
+        inputs: Tensor,
+        watched: tuple[type[nn.Module], ...] = passes.WATCHED,
+        *,
+        own_inputs: bool = False,
+        take: Callable[[Call], None] | None = None,
+    ) -> Pass:
+        """Run a network (this one or a variant of it) as `zcp.passes.forward` does and count the pass."""
         self.passes["forward"] += 1
-        return passes.forward(network, inputs)
+        return passes.forward(network, inputs, watched, own_inputs=own_inputs, take=take)
 
     def gradients(
         self, outputs: Tensor, wrt: Sequence[Tensor], *, keep_graph: bool = False, create_graph: bool = False
@@ -112,13 +129,10 @@ class Statistics(Lazy):
     @lazy
     def layers(self) -> list[nn.Conv2d | nn.Linear]:
         """The convolutions and linear layers, in order of registration."""
-        found = [m for m in self.network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-        if not found:
-            raise Undefined("the network has no nn.Conv2d or nn.Linear, so there are no weights to look at")
-        return found
+        return layers_of(self.network)
 
     @property
-    def weights(self) -> list[nn.Parameter]:
+    def weights(self) -> list[Tensor]:
         """The weights of `layers`, without biases."""
         return [layer.weight for layer in self.layers]
 
@@ -141,7 +155,8 @@ class Statistics(Lazy):
     @lazy
     def data(self) -> Pass:
         """The forward on the first batch, with its graph; its inputs require a gradient."""
-        return self.forward(self.network, self.batches[0][0].detach().clone().requires_grad_())
+        inputs = self.batches[0][0].detach().clone().requires_grad_()
+        return self.forward(self.network, inputs, own_inputs=bool(self._layer_kinds))
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean cross-entropy of (B, classes) logits.
@@ -152,6 +167,10 @@ class Statistics(Lazy):
         if logits.ndim != 2:
             raise Undefined(
                 f"cross-entropy needs logits (B, classes), the network gave {tuple(logits.shape)}"
+            )
+        if labels.ndim != 1 or labels.is_floating_point():
+            raise Undefined(
+                f"cross-entropy needs integer labels (B,), not {labels.dtype} {tuple(labels.shape)}"
             )
         if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]:
             raise InputError(
@@ -165,19 +184,24 @@ class Statistics(Lazy):
         """Gradients of the loss on the first batch, attached to their graph where second order is asked."""
         calls = self.data.of(nn.Conv2d, nn.Linear)
         weights = self.weights
+        wanted = [*weights, *(call.output for call in calls)]
+        if layerwise.needs_gradients(self._layer_kinds):
+            wanted = list(dict.fromkeys([*wanted, *layerwise.layer_tensors(self.data)]))
         found = self.gradients(
             self.loss(self.data.logits, self.batches[0][1]),
-            [*weights, *(call.output for call in calls)],
+            wanted,
             keep_graph=True,
             create_graph=self._second_order,
         )
-        return LossGradients(found[: len(weights)], calls, found[len(weights) :])
+        by_tensor = dict(zip(wanted, found, strict=True))
+        outputs = [by_tensor[call.output] for call in calls]
+        return LossGradients(found[: len(weights)], calls, outputs, by_tensor)
 
     @property
     def loss_gradients(self) -> LossGradients:
         """Gradients of the loss on the first batch, detached."""
-        weights, calls, outputs = self.loss_gradients_graph
-        return LossGradients([g.detach() for g in weights], calls, [g.detach() for g in outputs])
+        weights, calls, outputs, by_tensor = self.loss_gradients_graph
+        return LossGradients([g.detach() for g in weights], calls, [g.detach() for g in outputs], by_tensor)
 
     @lazy
     def hessian_gradient(self) -> list[Tensor]:
@@ -206,13 +230,64 @@ class Statistics(Lazy):
         return found
 
     @lazy
+    def formula_values(self) -> dict[Expression, list[float]]:
+        """For each formula the mean over its elements, layer by layer; NaN where a feature lacks.
+
+        To be read last: the graph of the first batch is given up.
+        """
+        by_layer = layerwise.evaluate(self, self._program)
+        columns = zip(*by_layer, strict=True)
+        return dict(zip(self._expressions, map(list, columns), strict=True))
+
+    @lazy
+    def block_pass(self) -> blocks.BlockPass:
+        """A forward of noise through the blocks of the network, each differentiated by itself."""
+        # Together the products of the blocks go once through the network.
+        self.passes.update(("forward", "backward"))
+        return blocks.run_blocks(self.network, self.noise("x", self.batches[0][0].shape), self.noise)
+
+    @lazy
+    def block_entropies(self) -> Tensor:
+        """The spectral entropy of the features of each block, float64."""
+        return torch.stack([blocks.spectral_entropy(f) for f in self.block_pass.features])
+
+    @lazy
+    def noise_gradients(self) -> list[Tensor]:
+        """Gradients of the loss for all parameters, on noise with random labels."""
+        logits = self.forward(self.network, self.noise("x", self.batches[0][0].shape)).logits
+        # The largest of as many normal values as there are classes is a uniform choice.
+        labels = self.noise("labels", logits.shape).argmax(-1)
+        return self.gradients(self.loss(logits, labels), list(self.network.parameters()))
+
+    @lazy
+    def few(self) -> Pass:
+        """The forward on the first 16 samples of the first batch, with its graph."""
+        return self.forward(self.network, self.batches[0][0][:16])
+
+    @lazy
+    def tangent_kernel(self) -> Tensor:
+        """Gram matrix of the gradients of the sum of logits of each of the `few` samples, float64."""
+        wrt = [p for name, p in self.network.named_parameters() if "weight" in name]
+        if not wrt:
+            raise Undefined('no parameter has "weight" in its name, so there is no tangent kernel')
+        self.passes["backward"] += len(self.few.inputs)
+        return tangent.tangent_kernel(self.few.logits.reshape(len(self.few.inputs), -1).sum(1), wrt)
+
+    @lazy
     def synaptic_saliency(self) -> list[Tensor]:
         """|w dR/dw| for each weight, R the sum of logits of the linearised network on an image of ones.
 
         Linearised: absolute parameters and buffers, batch norms bypassed, float64. The values reach e**85.
         """
-        linear = _linearised(self.network)
-        weights = [m.weight for m in linear.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        return self._saliency(_bypass_norms(_absolute(self.network)))
+
+    @lazy
+    def synaptic_saliency_bn(self) -> list[Tensor]:
+        """The same with batch norms in place, in training mode; the sample is a batch of its own."""
+        return self._saliency(_absolute(self.network))
+
+    def _saliency(self, linear: nn.Module) -> list[Tensor]:
+        weights = [layer.weight for layer in layers_of(linear)]
         ones = torch.ones(1, *self.image_shape, device=self.device, dtype=torch.float64)
         found = self.gradients(self.forward(linear, ones).logits, weights)
         return [(w.detach() * g).abs() for w, g in zip(weights, found, strict=True)]
@@ -233,6 +308,18 @@ class Statistics(Lazy):
             return first, features(self.forward(self.network, x + 0.01 * e))
 
 
+def layers_of(network: nn.Module) -> list[nn.Conv2d | nn.Linear]:
+    """Return the convolutions and linear layers, in order of registration.
+
+    Raises:
+        Undefined: if there is none.
+    """
+    found = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    if not found:
+        raise Undefined("the network has no nn.Conv2d or nn.Linear, so there are no weights to look at")
+    return found
+
+
 def features(forward: Pass) -> Tensor:
     """Return the features (B, C, H, W) that entered the last global average pooling.
 
@@ -245,14 +332,19 @@ def features(forward: Pass) -> Tensor:
     return pools[-1].input
 
 
-def _linearised(network: nn.Module) -> nn.Module:
-    """Return a float64 copy with absolute parameters and buffers and without batch norms."""
-    linear = copy.deepcopy(network).double()
+def _absolute(network: nn.Module) -> nn.Module:
+    """Return a float64 copy with absolute parameters and buffers."""
+    absolute = copy.deepcopy(network).double()
     with torch.no_grad():
-        for tensor in (*linear.parameters(), *linear.buffers()):
+        for tensor in (*absolute.parameters(), *absolute.buffers()):
             tensor.abs_()
-    for parent in list(linear.modules()):
+    return absolute
+
+
+def _bypass_norms(network: nn.Module) -> nn.Module:
+    """Replace every batch norm by the identity, in place."""
+    for parent in list(network.modules()):
         for name, child in parent.named_children():
             if isinstance(child, BatchNorm):
                 setattr(parent, name, nn.Identity())
-    return linear
+    return network

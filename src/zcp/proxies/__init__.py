@@ -5,6 +5,32 @@ batch: computed before the graph of the first batch exists, they do not add to t
 """
 
 # ruff: isort: off
-from zcp.proxies import zico, counts, gradient, jacobian, activation, synflow, zen
+from zcp.proxies import (
+    zico,
+    counts,
+    gradient,
+    jacobian,
+    activation,
+    synflow,
+    zen,
+    tenas,
+    aznas,
+    nngp,
+    gennas,
+    greenmachine,
+)
 
-__all__ = ["activation", "counts", "gradient", "jacobian", "synflow", "zen", "zico"]
+__all__ = [
+    "activation",
+    "aznas",
+    "counts",
+    "gennas",
+    "gradient",
+    "greenmachine",
+    "jacobian",
+    "nngp",
+    "synflow",
+    "tenas",
+    "zen",
+    "zico",
+]

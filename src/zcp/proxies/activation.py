@@ -12,10 +12,11 @@ from zcp.statistics import Statistics
 
 @proxy(init="default", source="mellor2021naswot", data=True, labels=False)
 def naswot(s: Statistics) -> Tensor:
-    r"""$\log|\det K|$, where $K_{ij}$ counts the ReLU units that samples i and j agree on (both on or both off).
+    r"""$\log|\det K|$, where $K_{ij}$ counts the ReLU units that samples i and j agree on.
 
-    Every executed `nn.ReLU` counts. Not normalised by the number of units $N_A$: about $B\log N_A$. Samples
-    with equal patterns make K singular: -inf, as for a dead network.
+    They agree where both are on or both are off. Every executed `nn.ReLU` counts. Not normalised by the
+    number of units $N_A$: about $B\log N_A$. Samples with equal patterns make K singular: -inf, as for a dead
+    network.
     """
     calls = s.data.of(nn.ReLU)
     if not calls:
@@ -26,4 +27,5 @@ def naswot(s: Statistics) -> Tensor:
         # With signs +-1 one product gives agreements minus disagreements; integers this small are exact.
         signs = torch.where(tensor.detach().flatten(1) > 0, 1.0, -1.0).float()
         kernel += count * ((signs @ signs.T).double() + signs.shape[1]) / 2
-    return torch.linalg.slogdet(kernel).logabsdet
+    score: Tensor = torch.linalg.slogdet(kernel).logabsdet
+    return score

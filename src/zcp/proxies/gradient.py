@@ -49,15 +49,15 @@ def grasp(s: Statistics) -> Tensor:
 
 @proxy(init="default", source="turner2020blockswap", data=True, labels=True)
 def fisher(s: Statistics) -> Tensor:
-    r"""Fisher information of channels, $\sum_l n_l \sum_k \frac{1}{2B}\sum_b (\sum_{hw} a\,\partial L/\partial a)^2$.
+    r"""Fisher information: $\sum_l n_l \sum_k \frac{1}{2B}\sum_b (\sum_{hw} a\,a')^2$, a' = dL/da.
 
     a is the output of a convolution or linear layer (before batch norm), k its channel. The fan-in n_l is a
     side effect of the reference, which spreads a channel's value over its weights; all published tables have
     it. Falls with the square of the batch size. A dead network gives 0.
     """
     total = torch.zeros((), device=s.device, dtype=s.dtype)
-    _, calls, outputs = s.loss_gradients
-    for (module, _, activation), gradient in zip(calls, outputs, strict=True):
+    found = s.loss_gradients
+    for (module, _, activation), gradient in zip(found.calls, found.outputs, strict=True):
         per_channel = (
             (activation.detach() * gradient).flatten(2).sum(-1)
             if gradient.ndim > 2
@@ -72,3 +72,25 @@ def fisher(s: Statistics) -> Tensor:
 def l2_norm(s: Statistics) -> Tensor:
     r"""Sum over layers of the Euclidean norm of the weights, $\sum_l \|W_l\|_2$."""
     return torch.stack([w.detach().norm() for w in s.weights]).sum()
+
+
+@proxy(init="default", source="shu2022nasi", data=True, labels=True)
+def nasi(s: Statistics) -> Tensor:
+    r"""Trace of the tangent kernel, approximated by one mini-batch: $\sum_w g^2$ (NASI).
+
+    The constraint that NASI's search puts on too large traces has a threshold for each search space and is
+    left out, and so are batch norms and biases. With Gaussian inputs and random labels it is the method's
+    data- and label-agnostic form. A dead network gives 0.
+    """
+    return torch.stack([g.square().sum() for g in s.loss_gradients.weights]).sum()
+
+
+@proxy(init="kaiming_fan_in", source="lee2024aznas", data=False, labels=False)
+def grad_norm_l2(s: Statistics) -> Tensor:
+    r"""Norm of the gradient as one vector, $\sqrt{\sum_\theta g_\theta^2}$, on noise with random labels.
+
+    The form of Zen-NAS's and AZ-NAS's ports: all parameters count, biases and batch norms too, so that a dead
+    network does not give 0 (its classifier bias has a gradient). The weights are those of AZ-NAS's port.
+    """
+    norm: Tensor = torch.stack([g.norm() for g in s.noise_gradients]).norm()
+    return norm

@@ -1,4 +1,4 @@
-"""Correlation of input gradients (Mellor et al. 2020)."""
+"""Correlation of input gradients (Mellor et al. 2020), also by class (Lopes et al. 2021)."""
 
 import torch
 from torch import Tensor
@@ -13,11 +13,39 @@ EPSILON = 1e-5
 
 @proxy(init="default", source="mellor2021naswot", data=True, labels=False)
 def jacob_cov(s: Statistics) -> Tensor:
-    r"""$-\sum_i \log(\lambda_i+k) + 1/(\lambda_i+k)$, λ the eigenvalues of the correlation of input gradients.
+    r"""$-\sum_i \log(\lambda_i+k) + 1/(\lambda_i+k)$, λ eigenvalues of the correlation of input gradients.
 
     One gradient for each sample: of the sum of all logits with respect to its pixels. k = 1e-5. At most about
     minus the batch size, which uncorrelated gradients reach. Undefined where a gradient is constant.
     """
+    eigenvalues = torch.linalg.eigvalsh(_correlation(s))
+    terms: Tensor = torch.log(eigenvalues + EPSILON) + 1 / (eigenvalues + EPSILON)
+    return -terms.sum()
+
+
+@proxy(init="default", source="lopes2021epenas", data=True, labels=True)
+def epe_nas(s: Statistics) -> Tensor:
+    r"""$\sum_c |s_c|$, $s_c = \sum_{i,j\in c}\log(|\rho_{ij}| + k)$, ρ as in `jacob_cov`, c the classes.
+
+    k = 1e-5. As in the authors' code a network of more than 100 classes has another form: $s_c$ is divided by
+    the number of its samples, and the score is the mean over classes of $\sum_{c'} |s_c - s_{c'}|$. Only
+    classes of the first batch count; one with a single sample contributes about nothing. Undefined where
+    `jacob_cov` is.
+    """
+    labels = s.batches[0][1]
+    if s.data.logits.ndim != 2:
+        raise Undefined(f"classes need logits (B, classes), the network gave {tuple(s.data.logits.shape)}")
+    logarithms = (_correlation(s).abs() + EPSILON).log()
+    by_class = [logarithms[labels == c][:, labels == c] for c in torch.unique(labels)]
+    sums = torch.stack([block.sum() for block in by_class])
+    if s.data.logits.shape[1] <= 100:
+        return sums.abs().sum()
+    sums = sums / torch.tensor([len(block) for block in by_class], device=s.device)
+    return (sums - sums[:, None]).abs().sum() / len(sums)
+
+
+def _correlation(s: Statistics) -> Tensor:
+    """Return the correlation matrix of the input gradients of the samples, (B, B), float64."""
     rows = s.input_gradient.double()
     centred = rows - rows.mean(dim=1, keepdim=True)
     norms = centred.norm(dim=1, keepdim=True)
@@ -25,6 +53,5 @@ def jacob_cov(s: Statistics) -> Tensor:
         raise Undefined(
             "the logits do not depend on the input (zero input gradient), so no correlation exists"
         )
-    unit = centred / norms
-    eigenvalues = torch.linalg.eigvalsh(unit @ unit.T)
-    return -(torch.log(eigenvalues + EPSILON) + 1 / (eigenvalues + EPSILON)).sum()
+    unit: Tensor = centred / norms
+    return unit.mm(unit.T)

@@ -24,3 +24,12 @@ def log_synflow(s: Statistics) -> float:
     """Natural logarithm of `synflow`, the form in which it is published; -inf without a live path."""
     value = float(synflow(s))
     return math.log(value) if value > 0 else -math.inf
+
+
+@proxy(init="default", source="abdelfattah2021zerocost", data=False, labels=False)
+def synflow_bn(s: Statistics) -> Tensor:
+    r"""`synflow` with batch norms in place, in training mode: another number, and no product of all weights.
+
+    Each channel is normalised over the positions of the one image of ones. A dead network gives 0.
+    """
+    return torch.stack([saliency.sum() for saliency in s.synaptic_saliency_bn]).sum()

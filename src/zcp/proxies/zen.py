@@ -1,6 +1,5 @@
 """Zen-score (Lin et al. 2021)."""
 
-import torch
 from torch import Tensor, nn
 
 from zcp.errors import Undefined
@@ -10,9 +9,9 @@ from zcp.statistics import Statistics
 
 @proxy(init="normal", source="lin2021zennas", data=False, labels=False)
 def zen(s: Statistics) -> Tensor:
-    r"""$\log\Delta + \sum_{BN} \log\sqrt{\overline{\sigma^2}}$: sensitivity to noise, rescaled for batch norm.
+    r"""$\log\Delta + \sum_{BN} \log\sqrt{\overline{\sigma^2}}$: sensitivity to noise, rescaled.
 
-    Δ is the mean over 16 samples of $\|f(x) - f(x + 0.01\,\epsilon)\|_1$, f the features before global pooling, x
+    Δ is the mean over 16 samples of $\|f(x) - f(x + 0.01\,\epsilon)\|_1$, f the features before pooling, x
     and ε standard normal. As in the authors' code the variance is the running buffer after exactly these two
     forwards, and the distance is L1. Grows with the number of batch norms. A dead network gives -inf.
     """

@@ -87,7 +87,8 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # The main path runs first: some proxies read modules in the order of execution.
         main = self.b(self.a(x))
-        return self.down(x) + main
+        output: Tensor = self.down(x) + main
+        return output
 
 
 class CellNetwork(nn.Module):
@@ -109,4 +110,5 @@ class CellNetwork(nn.Module):
         for cell in self.cells:
             x = cell(x)
         pooled = self.global_pooling(self.lastact(x))
-        return self.classifier(torch.flatten(pooled, 1))
+        logits: Tensor = self.classifier(torch.flatten(pooled, 1))
+        return logits

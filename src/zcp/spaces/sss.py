@@ -91,7 +91,7 @@ class SizeSpace(Space):
         def residual(i: int, o: int) -> int:
             return 9 * i * o + 9 * o * o + i * o
 
-        full, half, quarter = (resolution**2 // 4**level for level in range(3))
+        full, half, quarter = resolution**2, resolution**2 // 4, resolution**2 // 16
         return (
             full * (27 * c1 + cell(c1, c1))
             + half * (residual(c1, c2) + cell(c2, c3))

@@ -31,7 +31,8 @@ def parse_cell(arch: str) -> tuple[str, ...]:
         edges = node[1:-1].split("|")
         if len(edges) != number:
             raise InputError(
-                f"malformed cell {arch!r}: node {number} {node!r} must have {number} edge(s), not {len(edges)}"
+                f"malformed cell {arch!r}: node {number} {node!r} must have {number} edge(s), "
+                f"not {len(edges)}"
             )
         for source, edge in enumerate(edges):
             name, separator, origin = edge.partition("~")

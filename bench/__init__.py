@@ -1,0 +1,1 @@
+"""Benchmarks: what shared passes save, in time and memory."""

@@ -1,0 +1,49 @@
+"""Run the benchmarks: `python -m bench [--batch 64] [--repeats 3]`. Ends with 1 if a target is missed."""
+
+import argparse
+import sys
+
+import torch
+
+from bench.memory import peak
+from bench.passes import FIRST, NETWORKS, shared_passes
+
+
+def first_proxies(batch: int, repeats: int) -> bool:
+    """The first proxies: at least 1.8 times faster together, at most 7 units."""
+    print(f"{len(FIRST)} proxies ({', '.join(FIRST)}), batch {batch}, one thread, median of {repeats}")
+    return shared_passes(FIRST, batch, repeats, most=7, least=1.8)
+
+
+def memory(batch: int, repeats: int) -> bool:
+    """Peak memory of one network: at most 3 GiB."""
+    met = True
+    for title, (space, arch) in NETWORKS.items():
+        before, after = peak(space, arch, batch, FIRST)
+        met &= after <= 3
+        print(f"{title}: peak memory {after:.2f} GiB (before {before:.2f}; target: at most 3), batch {batch}")
+    return met
+
+
+BENCHMARKS = {"first": first_proxies, "memory": memory}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all by default"
+    )
+    parser.add_argument("--batch", type=int, default=64, help="samples in a batch")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds, of which the median counts")
+    options = parser.parse_args()
+    if unknown := {*options.names} - {*BENCHMARKS}:
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; choose of {', '.join(BENCHMARKS)}")
+    if options.batch < 1 or options.repeats < 1:
+        parser.error("--batch and --repeats must be positive")
+    torch.set_num_threads(1)
+    results = [BENCHMARKS[name](options.batch, options.repeats) for name in options.names or BENCHMARKS]
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""The commands `zcp collect` and `zcp merge`."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import torch
+import typer
+
+from zcp.collect.cluster import Cluster
+from zcp.collect.executor import Executor
+from zcp.collect.merge import merge_shards
+from zcp.collect.order import first, parse_shard, plan, read_indices
+from zcp.collect.pool import Pool
+from zcp.collect.run import collect
+from zcp.collect.settings import choose_settings
+from zcp.collect.store import scores_path
+from zcp.datasets import DATASETS
+from zcp.errors import InputError
+from zcp.spaces import SPACES
+
+#: Processes that share one GPU: a network of these spaces is too small to fill it alone.
+WORKERS_PER_GPU = 8
+
+
+def collect_command(
+    out: Annotated[str, typer.Option(help="NAME (in data/scores) or a path ending in .parquet")],
+    count: Annotated[int | None, typer.Option(help="architectures of each space, in random order")] = None,
+    indices: Annotated[Path | None, typer.Option(help="file of `index` or `space index` lines")] = None,
+    space: Annotated[list[str] | None, typer.Option(help="tss or sss; repeatable; default both")] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="repeatable; default all three")] = None,
+    proxies: Annotated[
+        list[str] | None, typer.Option(help="joined by commas, or repeated; default all")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="images a batch")] = 64,
+    seed: Annotated[int, typer.Option(help="of weights, images and order")] = 0,
+    inputs: Annotated[str, typer.Option(help="images, or gaussian (needs no data folder)")] = "images",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1")] = "cpu",
+    workers: Annotated[int | None, typer.Option(help="processes; default: cores, or 8 on one GPU")] = None,
+    shard: Annotated[str, typer.Option(help="k/n: the k-th of n parts, each with its own --out")] = "1/1",
+    cluster: Annotated[str | None, typer.Option(help="address of a Dask scheduler to run on")] = None,
+) -> None:
+    """Score many architectures into one Parquet file.
+
+    The same command continues what was interrupted, and a larger --count extends it. Files of other settings
+    (batch, seed, inputs, proxies, version of zcp) are refused.
+    """
+    _stop_on_sigterm()
+    spaces, datasets = list(dict.fromkeys(space or SPACES)), list(dict.fromkeys(dataset or DATASETS))
+    if (count is None) == (indices is None):
+        raise InputError("say which architectures: either --count 300 or --indices FILE")
+    chosen = first(count, spaces, seed) if count is not None else read_indices(indices or Path(), spaces)
+    units = plan(chosen, datasets, parse_shard(shard))
+    names = [name for text in proxies or [] for name in text.split(",") if name]
+    settings = choose_settings(datasets, names or None, batch, seed, inputs)
+    target = _checked(device, is_remote=cluster is not None)
+    executor: Executor = Cluster(cluster) if cluster else Pool(_workers(device, workers))
+    path = scores_path(out)
+    typer.echo(f"{len(units)} networks, {len(settings.proxies)} proxies, batch {batch}, {device} -> {path}")
+    collect(path, units, settings, executor, target)
+    typer.echo(f"written: {path}")
+
+
+def merge_command(
+    out: Annotated[str, typer.Argument(help="NAME (in data/scores) or a path ending in .parquet")],
+    shards: Annotated[list[Path], typer.Argument(help="scores files of equal settings")],
+) -> None:
+    """Merge the shards of one collection into one Parquet file."""
+    typer.echo(f"written: {merge_shards(shards, scores_path(out))}")
+
+
+def _workers(device: str, workers: int | None) -> int:
+    if workers is not None:
+        return workers
+    return WORKERS_PER_GPU if device.startswith("cuda") else len(os.sched_getaffinity(0))
+
+
+def _checked(device: str, is_remote: bool) -> str:
+    try:
+        kind = torch.device(device)
+    except RuntimeError:
+        raise InputError(f"unknown device {device!r}; choose cpu, cuda or cuda:<number>") from None
+    if kind.type not in ("cpu", "cuda"):
+        raise InputError(f"unknown device {device!r}; choose cpu, cuda or cuda:<number>")
+    if kind.type == "cuda" and not is_remote and (kind.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"there is no device {device!r} here: PyTorch finds {torch.cuda.device_count()} GPUs"
+        )
+    return device
+
+
+def _stop_on_sigterm() -> None:
+    """End as after Ctrl-C, with the rows so far in the file, when a batch system asks the process to end."""
+
+    def stop(number: int, _frame: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)

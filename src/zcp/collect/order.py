@@ -1,0 +1,117 @@
+"""Which networks are scored, and in which order.
+
+* The order of a space is a seeded permutation of its indices, so that every prefix is a random sample.
+* Spaces and datasets are interleaved, so that whatever a collection has done so far is usable in every cell.
+* A shard takes every n-th architecture with all its datasets; the shards together are the whole.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import zip_longest
+from pathlib import Path
+
+from zcp.datasets import get_dataset
+from zcp.errors import InputError
+from zcp.seeding import seed_for
+from zcp.spaces import get_space
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One network to be scored: an architecture on a dataset."""
+
+    space: str
+    index: int
+    dataset: str
+
+
+@lru_cache
+def sampling_order(space: str, seed: int) -> tuple[int, ...]:
+    """Return all indices of a space in the seeded random order, the same on every machine and version."""
+    return tuple(
+        sorted(range(get_space(space).size), key=lambda index: seed_for("order", seed, space, index))
+    )
+
+
+def plan(
+    chosen: Mapping[str, Sequence[int]], datasets: Sequence[str], shard: tuple[int, int] = (1, 1)
+) -> list[Unit]:
+    """Return the networks to score, in the order in which they are begun.
+
+    Args:
+        chosen: architecture indices by space, as from `first` or `read_indices`.
+        datasets: each architecture is scored on all of them.
+        shard: (k, n) takes the k-th of n parts, counted from 1.
+
+    Raises:
+        InputError: if a space or a dataset does not exist.
+    """
+    number, parts = shard
+    names = [get_dataset(name).name for name in dict.fromkeys(datasets)]
+    shares = [
+        [(get_space(space).name, index) for index in dict.fromkeys(indices)][number - 1 :: parts]
+        for space, indices in chosen.items()
+    ]
+    return [
+        Unit(architecture[0], architecture[1], dataset)
+        for layer in zip_longest(*shares)
+        for architecture in layer
+        if architecture is not None
+        for dataset in names
+    ]
+
+
+def first(count: int, spaces: Sequence[str], seed: int) -> dict[str, Sequence[int]]:
+    """Return the first `count` indices of each space's random order; all of a space that has fewer.
+
+    Raises:
+        InputError: if `count` is not positive or a space does not exist.
+    """
+    if count < 1:
+        raise InputError(f"--count must be 1 or more, not {count}")
+    return {get_space(space).name: sampling_order(space, seed)[:count] for space in spaces}
+
+
+def read_indices(file: Path, spaces: Sequence[str]) -> dict[str, Sequence[int]]:
+    """Read architectures from a text file: one `index`, or `space index`, a line.
+
+    An architecture string may stand in place of its index; empty lines and comments (#) are skipped.
+
+    Raises:
+        InputError: if the file cannot be read, or a line names no architecture of these spaces.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the list of indices {file}: {error}") from error
+    chosen: dict[str, list[int]] = {space: [] for space in spaces}
+    for number, line in enumerate(lines, start=1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        if len(words) == 1 and len(chosen) == 1:
+            words = [*chosen, *words]
+        if len(words) != 2 or words[0] not in chosen:
+            raise InputError(
+                f"{file}, line {number}: expected `space index` with a space of {', '.join(chosen)}, "
+                f"found {line!r}"
+            )
+        try:
+            arch = int(words[1]) if words[1].lstrip("-").isdigit() else words[1]
+            chosen[words[0]].append(get_space(words[0]).resolve(arch)[0])
+        except InputError as error:
+            raise InputError(f"{file}, line {number}: {error}") from error
+    return {space: indices for space, indices in chosen.items() if indices}
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Return (k, n) of a text such as `2/8`.
+
+    Raises:
+        InputError: if it is not of that form with 1 <= k <= n.
+    """
+    number, slash, parts = text.partition("/")
+    if not (slash and number.isdigit() and parts.isdigit() and 1 <= int(number) <= int(parts)):
+        raise InputError(f"--shard must be k/n with k from 1 to n, such as 2/8, not {text!r}")
+    return int(number), int(parts)

@@ -1,0 +1,103 @@
+"""One network: built, fed, scored."""
+
+import json
+import math
+import threading
+from functools import lru_cache
+from typing import Any
+
+from zcp.collect.digests import image_digests
+from zcp.collect.schema import SECONDS
+from zcp.collect.settings import DTYPES, Settings
+from zcp.datasets import DATASETS
+from zcp.errors import InputError
+from zcp.inputs import Batch, gaussian_batches, image_batches
+from zcp.provenance import versions
+from zcp.scoring import score
+from zcp.seeding import seed_for
+from zcp.spaces import build, get_space
+
+# Initialisation passes through PyTorch's global generator, which the threads of a Dask worker would share.
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def score_row(
+    space: str, index: int, dataset: str, settings: Settings, device: str = "cpu"
+) -> dict[str, Any]:
+    """Score one network.
+
+    The values depend on the arguments only: not on the process, nor on what ran before.
+
+    Args:
+        space: `tss` or `sss`.
+        index: of the architecture, in the official order.
+        dataset: name of the dataset.
+        settings: how to score.
+        device: where to; the weights and the inputs are drawn on the CPU in any case.
+
+    Returns:
+        The row of a scores file: space, index, arch, dataset, the proxies, `reason`, `seconds_<step>`; and
+        `steps`, the timed steps that each proxy needed.
+
+    Raises:
+        InputError: if an argument names nothing, or images or version of zcp are not those of `settings`.
+        MemoryError: if the device is out of memory, which says nothing about the network.
+    """
+    batches = _batches(dataset, settings, device)
+    with _ONE_AT_A_TIME:
+        network = build(space, index, dataset, settings.seed).to(device, DTYPES[settings.dtype])
+        seed = seed_for(settings.seed, space, index, dataset)
+        scores = score(network, batches, settings.proxies, init=settings.init, seed=seed)
+    if short := [reason for reason in scores.reasons.values() if "out of memory" in reason.lower()]:
+        raise MemoryError(short[0])
+    return {
+        "space": space,
+        "index": index,
+        "arch": get_space(space).arch(index),
+        "dataset": dataset,
+        **{name: float(scores[name]) for name in settings.proxies},
+        "reason": json.dumps(scores.reasons, sort_keys=True),
+        **{SECONDS + step: round(seconds, 6) for step, seconds in scores.seconds.items()},
+        "steps": {name: sorted(steps) for name, steps in scores.steps.items()},
+    }
+
+
+def failed_row(space: str, index: int, dataset: str, settings: Settings, reason: str) -> dict[str, Any]:
+    """Return the row of a network that could not be scored: all NaN, with the reason."""
+    return {
+        "space": space,
+        "index": index,
+        "arch": get_space(space).arch(index),
+        "dataset": dataset,
+        **dict.fromkeys(settings.proxies, math.nan),
+        "reason": json.dumps(dict.fromkeys(settings.proxies, reason), sort_keys=True),
+    }
+
+
+def _batches(dataset: str, settings: Settings, device: str) -> list[Batch]:
+    """Return the batches that `settings` ask for, made once a process."""
+    if settings.zcp != (here := versions(["zcp"])["zcp"]):
+        raise InputError(
+            f"the settings are of zcp {settings.zcp}, but this process runs {here}; use one version"
+        )
+    if settings.inputs == "images":
+        wanted, found = settings.images.get(dataset), image_digests([dataset])[dataset]
+        if wanted != found:
+            raise InputError(
+                f"the {dataset} images here are not those of the settings (SHA-256 {found[:12]} against "
+                f"{str(wanted)[:12]}); point ZCP_DATA at the same data folder on every machine"
+            )
+    return _make_batches(
+        dataset, settings.inputs, settings.batch, settings.batches, settings.seed, settings.dtype, device
+    )
+
+
+@lru_cache(maxsize=len(DATASETS))
+def _make_batches(
+    dataset: str, inputs: str, batch: int, count: int, seed: int, dtype: str, device: str
+) -> list[Batch]:
+    make = image_batches if inputs == "images" else gaussian_batches
+    return [
+        Batch(b.inputs.to(device, DTYPES[dtype]), b.labels.to(device))
+        for b in make(dataset, batch, count=count, seed=seed)
+    ]

@@ -1,0 +1,169 @@
+"""What the values of a collection depend on, and what must therefore be equal within one file.
+
+* `Settings` decide the values: files and runs that differ in one of them are never mixed.
+* `Origin` adds what is recorded but may vary: environments (versions of torch, numpy and python; device),
+  since scores agree between them within the tolerances of the golden values; and the timed steps that each
+  proxy needs.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Self
+
+import torch
+
+from zcp.collect.digests import image_digests
+from zcp.errors import InputError
+from zcp.provenance import versions
+from zcp.registry import get_proxy, list_proxies
+
+INPUTS = ("images", "gaussian")
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a score depends on beside the network and the dataset.
+
+    Attributes:
+        proxies: names, in the order of the registry.
+        batch: images a batch.
+        batches: number of batches.
+        seed: of weights, noise, choice of images, and order.
+        inputs: `images` or `gaussian`.
+        images: SHA-256 of pixels and labels, by dataset; empty for Gaussian inputs.
+        init: as for `zcp.score`.
+        dtype: of weights and inputs.
+        zcp: version of this package, which defines the proxies.
+    """
+
+    proxies: tuple[str, ...]
+    batch: int = 64
+    batches: int = 2
+    seed: int = 0
+    inputs: str = "images"
+    images: Mapping[str, str] = field(default_factory=dict)
+    init: str = "paper"
+    dtype: str = "float32"
+    zcp: str = field(default_factory=lambda: versions(["zcp"])["zcp"])
+
+    def differences(self, other: "Settings") -> list[str]:
+        """Return one line for each setting that differs; images are compared where both know the dataset."""
+        pairs = [
+            (f"images of {dataset}", self.images[dataset][:12], other.images[dataset][:12])
+            for dataset in sorted(set(self.images) & set(other.images))
+        ]
+        mine, theirs = set(self.proxies), set(other.proxies)
+        pairs += [("proxies (those in one only)", _listed(mine - theirs), _listed(theirs - mine))]
+        simple = [f.name for f in fields(self) if f.name not in ("images", "proxies")]
+        pairs += [(name, getattr(self, name), getattr(other, name)) for name in simple]
+        return [f"{name}: {ours} against {others}" for name, ours, others in pairs if ours != others]
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def choose_settings(
+    datasets: Sequence[str],
+    proxies: Sequence[str] | None = None,
+    batch: int = 64,
+    seed: int = 0,
+    inputs: str = "images",
+) -> Settings:
+    """Return checked settings.
+
+    Args:
+        datasets: those whose images must be at hand.
+        proxies: names; None for all that are registered.
+        batch: images a batch.
+        seed: any integer.
+        inputs: `images` or `gaussian`.
+
+    Raises:
+        InputError: if a proxy or kind of inputs does not exist, images are missing, or the batch is small.
+    """
+    if batch < 2:
+        raise InputError(f"--batch must be 2 or more, not {batch}")
+    if inputs not in INPUTS:
+        raise InputError(f"unknown inputs {inputs!r}; choose one of {', '.join(INPUTS)}")
+    wanted = {get_proxy(name).name for name in (list_proxies() if proxies is None else proxies)}
+    if not wanted:
+        raise InputError("no proxies were chosen; name one, or leave --proxies out for all")
+    return Settings(
+        proxies=tuple(name for name in list_proxies() if name in wanted),
+        batch=batch,
+        seed=seed,
+        inputs=inputs,
+        images={} if inputs == "gaussian" else image_digests(datasets),
+    )
+
+
+def environment(device: str) -> dict[str, str]:
+    """Return the versions and the device that scores are computed with in this process."""
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
+    return {**versions(["torch", "numpy"]), "device": f"{device} ({name})" if name else device}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the rows of a file come from; written into the file as JSON.
+
+    Attributes:
+        settings: equal for all rows.
+        environments: versions and devices that took part.
+        steps: the timed steps that each proxy needs (columns `seconds_<step>`).
+    """
+
+    settings: Settings
+    environments: Sequence[Mapping[str, str]] = ()
+    steps: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def joined(self, other: "Origin", names: tuple[str, str]) -> Self:
+        """Return the origin of rows of both.
+
+        Args:
+            other: another origin.
+            names: what to call self and the other in the error.
+
+        Raises:
+            InputError: if a setting differs; all differences are named.
+        """
+        if differences := self.settings.differences(other.settings):
+            raise InputError(
+                f"{names[0]} and {names[1]} were computed with different settings, and are not mixed. "
+                f"Differences ({names[0]} against {names[1]}): " + "; ".join(differences)
+            )
+        steps = {
+            proxy: sorted({*self.steps.get(proxy, ()), *other.steps.get(proxy, ())})
+            for proxy in sorted({*self.steps, *other.steps})
+        }
+        environments = {json.dumps(e, sort_keys=True): e for e in (*self.environments, *other.environments)}
+        images = {**self.settings.images, **other.settings.images}
+        return replace(
+            self,
+            settings=replace(self.settings, images=dict(sorted(images.items()))),
+            environments=[environments[key] for key in sorted(environments)],
+            steps=steps,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data: the settings, `environments` and `steps`, in one dict."""
+        settings = {**asdict(self.settings), "proxies": list(self.settings.proxies)}
+        return {**settings, "environments": list(self.environments), "steps": dict(self.steps)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the inverse of `to_json`.
+
+        Raises:
+            InputError: if a setting is missing or unknown.
+        """
+        own = {key: value for key, value in data.items() if key not in ("environments", "steps")}
+        expected = {f.name for f in fields(Settings)}
+        if set(own) != expected:
+            odd = ", ".join(sorted(set(own) ^ expected))
+            raise InputError(f"its settings are not those of this version of zcp (missing or unknown: {odd})")
+        settings = Settings(**{**own, "proxies": tuple(own["proxies"])})
+        return cls(settings, data.get("environments", ()), data.get("steps", {}))

@@ -1,0 +1,1 @@
+"""GreenFactory: from proxy scores to a predicted accuracy."""

@@ -1,0 +1,54 @@
+"""The nine regressors of GreenFactory's Table 2, with their libraries' defaults and one thread each."""
+
+from collections.abc import Callable
+from typing import Any
+
+from catboost import CatBoostRegressor
+from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
+from sklearn.linear_model import BayesianRidge, ElasticNet, LinearRegression, SGDRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeRegressor
+from xgboost import XGBRegressor
+
+from zcp.ensemble.features import FiniteFeatures
+from zcp.errors import InputError
+
+# Named as in the paper's table. Each maps a seed to an estimator; parallelism, if any, is over seeds.
+REGRESSORS: dict[str, Callable[[int], Any]] = {
+    "Bayesian Ridge": lambda seed: BayesianRidge(),
+    "Linear": lambda seed: LinearRegression(),
+    "Decision Tree": lambda seed: DecisionTreeRegressor(random_state=seed),
+    "Gradient Boosting": lambda seed: GradientBoostingRegressor(random_state=seed),
+    "Random Forest": lambda seed: RandomForestRegressor(random_state=seed, n_jobs=1),
+    "XGB": lambda seed: XGBRegressor(random_state=seed, n_jobs=1),
+    "ElasticNet": lambda seed: ElasticNet(random_state=seed),
+    "SGD": lambda seed: SGDRegressor(random_state=seed),
+    "CatBoost": lambda seed: CatBoostRegressor(
+        random_seed=seed, thread_count=1, verbose=False, allow_writing_files=False
+    ),
+}
+# Plain gradient descent diverges on features of such different scales; the paper leaves this out, too.
+NEEDS_SCALING = {"SGD"}
+
+
+def build_pipeline(regressor: Any, *, standardize: bool = False) -> Pipeline:
+    """Return a pipeline: values made finite, features standardised if asked for, regressor."""
+    steps = [FiniteFeatures(), *([StandardScaler()] if standardize else []), regressor]
+    return make_pipeline(*steps)
+
+
+def build_regressor(name: str, seed: int, *, standardize: bool = False) -> Pipeline:
+    """Return the unfitted pipeline of the regressor called `name`.
+
+    Raises:
+        InputError: if there is none of that name.
+    """
+    if name not in REGRESSORS:
+        raise InputError(f"unknown regressor {name!r}; choose one of {', '.join(REGRESSORS)}")
+    return build_pipeline(REGRESSORS[name](seed), standardize=standardize)
+
+
+def build_forest(seed: int, **hyperparameters: Any) -> Pipeline:
+    """Return the unfitted random forest, one thread, with scikit-learn's defaults where nothing is given."""
+    return build_pipeline(RandomForestRegressor(random_state=seed, n_jobs=1, **hyperparameters))

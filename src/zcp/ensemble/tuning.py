@@ -1,0 +1,186 @@
+"""Which hyperparameters: a seeded Optuna study of the random forest that can be killed and resumed."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from joblib import Parallel, delayed
+from optuna.samplers import TPESampler
+from optuna.trial import TrialState
+
+from zcp.ensemble.examples import Examples
+from zcp.ensemble.hyperparameters import build_tuned, suggest
+from zcp.ensemble.splits import Split, split
+from zcp.metrics import rmse
+from zcp.paths import RUNS
+from zcp.results import RELATIVE, Deposit, agree
+from zcp.seeding import seed_for
+
+
+def validation_error(
+    examples: Examples, parts: Split, features: Sequence[str], hyperparameters: dict[str, Any], seed: int
+) -> float:
+    """Return the RMSE on the validation rows (percent) of a forest with these features."""
+    train, held = examples.take(parts.train), examples.take(parts.validation)
+    columns = sorted(features)
+    model = build_tuned(hyperparameters, len(columns), seed).fit(train.features[columns], train.accuracy)
+    return rmse(model.predict(held.features[columns]), held.accuracy)
+
+
+def tune(
+    examples: Examples,
+    features: Sequence[str],
+    trials: int,
+    *,
+    scheme: str,
+    seed: int,
+    storage: Path | None = None,
+) -> optuna.Study:
+    """Search with the Tree-structured Parzen Estimator until `trials` trials are complete.
+
+    The sampler is seeded anew for each trial, by its number: a search that was killed and resumed draws
+    what an undisturbed one does.
+
+    Args:
+        examples: the rows.
+        features: the ensemble's features.
+        trials: how many; trials that the storage has already count, further ones are left out.
+        scheme: how rows are split.
+        seed: of split, forest and sampler.
+        storage: an SQLite file that keeps the trials; in memory where None.
+
+    Returns:
+        An Optuna study in memory with these trials; their value is the RMSE on the validation rows,
+        percent.
+    """
+    parts = split(examples, scheme, seed)
+    study = _open(_study_name(examples, features, scheme, seed), storage)
+    while (done := len(_complete(study))) < trials:
+        study.sampler = TPESampler(seed=seed_for("tpe", seed, done) % 2**32)
+        study.optimize(
+            lambda trial: validation_error(examples, parts, features, suggest(trial), seed),
+            n_trials=1,
+        )
+    found = optuna.create_study(direction="minimize")
+    found.add_trials(_complete(study)[:trials])
+    return found
+
+
+def trial_table(study: optuna.Study) -> pd.DataFrame:
+    """Return the complete trials: trial, rmse, best (least RMSE so far), the hyperparameters, seconds."""
+    rows = [
+        {
+            "trial": i,
+            "rmse": t.value,
+            **_plain(t.params),
+            "seconds": t.duration.total_seconds() if t.duration else 0.0,
+        }
+        for i, t in enumerate(_complete(study))
+    ]
+    table = pd.DataFrame(rows)
+    table.insert(2, "best", table["rmse"].cummin())
+    return table
+
+
+def importances(study: optuna.Study, seed: int) -> pd.DataFrame:
+    """Return the share of each hyperparameter in the variance of the RMSE (fANOVA): parameter, importance."""
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
+    shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return pd.DataFrame(shares.items(), columns=["parameter", "importance"])
+
+
+def study(
+    examples: Examples,
+    picks: Mapping[str, Sequence[str]],
+    trials: int,
+    *,
+    scheme: str,
+    seed: int,
+    storage: Path | None = RUNS / "tuning.db",
+    jobs: int = 1,
+) -> Deposit:
+    """Tune the forest of every pick (ensemble -> features) and return the section's deposit.
+
+    Its tables are `trials` and `importances`; its settings hold the picks and the best hyperparameters.
+    """
+    start = time.perf_counter()
+    found = Parallel(n_jobs=jobs)(
+        delayed(_tune_pick)(examples, name, features, trials, scheme, seed, storage)
+        for name, features in picks.items()
+    )
+    table = pd.concat([trials for _, trials, _ in found], ignore_index=True)
+    settings = {"target": examples.target, "scheme": scheme, "seed": seed, "trials": trials}
+    settings |= {
+        "picks": dict(picks),
+        "best": {name: best for name, (best, _, _) in zip(picks, found, strict=True)},
+    }
+    shares = pd.concat([shares for _, _, shares in found], ignore_index=True)
+    # A resumed search took the time of its trials, not only of this run.
+    seconds = max(time.perf_counter() - start, float(table["seconds"].sum()) / jobs)
+    tables = {"trials": table, "importances": shares}
+    return Deposit(f"tuning-{examples.target}", settings, tables, examples.provenance(seconds))
+
+
+def _tune_pick(
+    examples: Examples,
+    name: str,
+    features: Sequence[str],
+    trials: int,
+    scheme: str,
+    seed: int,
+    storage: Path | None,
+) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+    """Return the best hyperparameters, the trials and the importances of one ensemble."""
+    study = tune(examples, features, trials, scheme=scheme, seed=seed, storage=storage)
+    tables = (trial_table(study), importances(study, seed))
+    history, shares = (table.assign(ensemble=name) for table in tables)
+    return dict(study.best_params), history, shares
+
+
+def _open(name: str, storage: Path | None) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if storage is not None:
+        storage.parent.mkdir(parents=True, exist_ok=True)
+    url = None if storage is None else f"sqlite:///{storage}"
+    return optuna.create_study(study_name=name, storage=url, direction="minimize", load_if_exists=True)
+
+
+def _complete(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def _study_name(examples: Examples, features: Sequence[str], scheme: str, seed: int) -> str:
+    """Name everything that an error depends on, so that trials of other data never mix."""
+    digest = hashlib.sha256(json.dumps([sorted(features), scheme, seed]).encode())
+    for values in (examples.features[sorted(features)], examples.accuracy, examples.labels):
+        digest.update(pd.util.hash_pandas_object(values).to_numpy().tobytes())
+    return f"{examples.target}-{digest.hexdigest()[:16]}"
+
+
+def _plain(params: dict[str, Any]) -> dict[str, Any]:
+    return {**params, "max_features": str(params["max_features"])}
+
+
+def check(examples: Examples, deposit: Deposit, trials: int) -> pd.DataFrame:
+    """Repeat the first trials and the best one of every ensemble, and compare with the deposit.
+
+    Raises:
+        DisagreementError: if a trial's RMSE differs by more than two percent.
+    """
+    scheme, seed = deposit.settings["scheme"], deposit.settings["seed"]
+    parts, blocks = split(examples, scheme, seed), []
+    for name, features in deposit.settings["picks"].items():
+        table = deposit.tables["trials"].query("ensemble == @name")
+        error = validation_error(examples, parts, features, deposit.settings["best"][name], seed)
+        best = {"trial": table["trial"].iloc[table["rmse"].argmin()], "rmse": error}
+        first = trial_table(tune(examples, features, min(trials, len(table)), scheme=scheme, seed=seed))
+        block = pd.concat([first[["trial", "rmse"]], pd.DataFrame([best])]).drop_duplicates("trial")
+        blocks.append(block.assign(ensemble=name))
+    live = pd.concat(blocks, ignore_index=True)
+    tolerances = {"rmse": RELATIVE * live["rmse"]}
+    return agree(live, deposit.tables["trials"], keys=["ensemble", "trial"], tolerances=tolerances)

@@ -1,0 +1,147 @@
+"""The study's figures: each function takes data and returns a Matplotlib figure in the study's style."""
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+STYLE = Path(__file__).with_name("zcp.mplstyle")
+SPACE_TITLES = {"tss": "topology space", "sss": "size space"}
+P = ParamSpec("P")
+
+
+def _styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw in the study's style, and leave no figure open: a notebook shows what is returned, once."""
+
+    @wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with plt.style.context(STYLE):
+            figure = draw(*args, **kwargs)
+        plt.close(figure)
+        return figure
+
+    return styled
+
+
+@_styled
+def plot_histograms(counts: pd.DataFrame, width: float) -> Figure:
+    """Draw one histogram of accuracies a cell, spaces as rows (columns: space, dataset, low, count)."""
+    spaces, datasets = counts["space"].unique(), counts["dataset"].unique()
+    size = (9, 2.5 * len(spaces))
+    figure, axes = plt.subplots(len(spaces), len(datasets), figsize=size, squeeze=False, sharex="col")
+    for (i, space), (j, dataset) in ((a, b) for a in enumerate(spaces) for b in enumerate(datasets)):
+        cell = counts[(counts["space"] == space) & (counts["dataset"] == dataset)]
+        axes[i, j].bar(cell["low"], cell["count"], width, align="edge", color=f"C{i}")
+        axes[i, j].set_title(f"{dataset}, {SPACE_TITLES[space]}")
+    figure.supxlabel("accuracy (%)")
+    figure.supylabel("architectures")
+    return figure
+
+
+@_styled
+def plot_elimination(steps: pd.DataFrame, picks: dict[str, int]) -> Figure:
+    """Draw RMSE and seconds against the number of features (columns: count, rmse, seconds)."""
+    figure, (above, below) = plt.subplots(2, 1, figsize=(7, 5), sharex=True)
+    above.plot(steps["count"], steps["rmse"], "o-", color="C0")
+    above.set_ylabel("RMSE (percentage points)")
+    below.plot(steps["count"], steps["seconds"], "s-", color="C1")
+    below.set(ylabel="seconds a network", xlabel="number of features")
+    for number, (name, count) in enumerate(picks.items()):
+        for axis in (above, below):
+            axis.axvline(count, color="black", linestyle=("--", ":")[number % 2], linewidth=1, label=name)
+    above.legend()
+    return figure
+
+
+@_styled
+def plot_selected(steps: pd.DataFrame) -> Figure:
+    """Draw which features remain at each step (columns: count, selected)."""
+    chosen = [row.split(",") for row in steps["selected"]]
+    order = max(chosen, key=len)
+    kept = np.array([[feature in subset for subset in chosen] for feature in order])
+    figure, axis = plt.subplots(figsize=(7, 0.26 * len(order) + 1))
+    axis.pcolormesh(
+        steps["count"], np.arange(len(order)), kept, cmap="Blues", vmin=0, vmax=1.4, edgecolors="white"
+    )
+    axis.set_yticks(range(len(order)), order)
+    axis.invert_yaxis()
+    axis.grid(False)
+    axis.set_xlabel("number of features")
+    return figure
+
+
+@_styled
+def plot_tuning(trials: pd.DataFrame) -> Figure:
+    """Draw each trial's RMSE and the best so far, a panel an ensemble (trial, rmse, best, ensemble)."""
+    names = trials["ensemble"].unique()
+    figure, axes = plt.subplots(1, len(names), figsize=(4.5 * len(names), 3.2), squeeze=False)
+    for axis, name in zip(axes[0], names, strict=True):
+        mine = trials[trials["ensemble"] == name]
+        axis.plot(mine["trial"], mine["rmse"], ".", color="C4", label="trial")
+        axis.step(mine["trial"], mine["best"], where="post", color="C1", label="best so far")
+        axis.set(title=name, xlabel="trial")
+    axes[0, 0].set_ylabel("validation RMSE")
+    axes[0, 0].legend()
+    return figure
+
+
+@_styled
+def plot_importances(shares: dict[str, pd.Series], least: float = 0.03) -> Figure:
+    """Draw one panel of bars an ensemble; shares below `least` are summed as Others."""
+    figure, axes = plt.subplots(1, len(shares), figsize=(4.5 * len(shares), 3.4), squeeze=False)
+    for axis, (name, share) in zip(axes[0], shares.items(), strict=True):
+        shown = share[share >= least].sort_values()
+        rest = share[share < least]
+        if len(rest):
+            shown = pd.concat([pd.Series({f"Others ({len(rest)})": rest.sum()}), shown])
+        axis.barh(shown.index, shown.to_numpy(), color="C2")
+        axis.set(title=name, xlabel="share of importance")
+    return figure
+
+
+@_styled
+def plot_predictions(predicted: np.ndarray, measured: np.ndarray, cells: Sequence[str]) -> Figure:
+    """Draw predicted against measured accuracies (percent), a marker a cell; the line is y = x."""
+    figure, axis = plt.subplots(figsize=(5, 5))
+    table = pd.DataFrame({"measured": measured, "predicted": predicted, "cell": list(cells)})
+    for marker, (cell, mine) in zip("osD^v<>", table.groupby("cell", sort=True), strict=False):
+        axis.plot(mine["measured"], mine["predicted"], marker, markersize=3.5, alpha=0.7, label=cell)
+    axis.axline((0, 0), slope=1, color="black", linewidth=0.8)
+    axis.set(xlabel="measured accuracy (%)", ylabel="predicted accuracy (%)", aspect="equal")
+    axis.legend(fontsize="small")
+    return figure
+
+
+@_styled
+def plot_heatmap(values: pd.DataFrame, label: str, low: float = 0.0, high: float = 1.0) -> Figure:
+    """Draw a matrix with its numbers, rows and columns named by the frame."""
+    size = (0.62 * values.shape[1] + 3, 0.3 * values.shape[0] + 1.4)
+    figure, axis = plt.subplots(figsize=size)
+    colours = "cividis" if low >= 0 else "PuOr"
+    sns.heatmap(values, vmin=low, vmax=high, annot=True, fmt=".2f", cmap=colours, ax=axis,
+                annot_kws={"fontsize": 7}, cbar_kws={"label": label})  # fmt: skip
+    axis.set(xlabel="", ylabel="")
+    return figure
+
+
+@_styled
+def plot_errors(summary: pd.DataFrame) -> Figure:
+    """Draw mean RMSE with its standard deviation on a log axis (columns: regressor, data, mean, std)."""
+    names = summary["regressor"].unique()[::-1]
+    figure, axis = plt.subplots(figsize=(7, 4))
+    for number, (data, mine) in enumerate(summary.groupby("data", sort=False)):
+        rows = mine.set_index("regressor").reindex(names)
+        place = np.arange(len(names)) - 0.18 * (number - 1.5)
+        axis.errorbar(
+            rows["mean"], place, xerr=rows["std"].fillna(0), fmt="osD^"[number % 4], label=data, capsize=2
+        )
+    axis.set(xscale="log", xlabel="validation RMSE (percentage points)")
+    axis.set_yticks(range(len(names)), names)
+    figure.legend(loc="outside upper center", ncols=4, fontsize="small")
+    return figure

@@ -1,0 +1,82 @@
+"""The parts of the book that are written from what exists: headline, provenance, proxies and API pages.
+
+Each part is Markdown that a page of prose includes; nothing in them is typed in.
+"""
+
+import pkgutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import zcp
+from zcp import results
+from zcp.headline import headline
+from zcp.provenance import describe, machine, versions
+from zcp.registry import get_proxy, list_proxies
+
+#: Page of the API -> the packages and modules that it documents; the last takes what no other does.
+API = {
+    "networks": ("zcp.spaces", "zcp.datasets", "zcp.initialisation", "zcp.inputs", "zcp.images"),
+    "proxies": ("zcp.scoring", "zcp.registry", "zcp.statistics", "zcp.proxies"),
+    "data": ("zcp.benchmarks", "zcp.collect"),
+    "ensemble": ("zcp.ensemble", "zcp.metrics", "zcp.figures"),
+    "study": ("zcp",),
+}
+
+
+def write_parts(folder: Path, runs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write all parts into `folder`.
+
+    Args:
+        folder: where the parts go; made if need be.
+        runs: what papermill noted about each section, by name.
+    """
+    parts = {
+        "headline": headline(results.read("evaluation-test")),
+        "provenance": provenance_tables(runs),
+        "proxies": proxy_table(),
+        **{f"api_{page}": api(page) for page in API},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in parts.items():
+        (folder / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def provenance_tables(runs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the tables on how each section was executed, and with what."""
+    yield from ("| Section | Parameters given | Executed | Seconds |", "|---|---|---|---:|")
+    for name, run in runs.items():
+        given = describe(run["parameters"])
+        yield f"| [](../notebooks/{name}) | {given} | {run['start_time'][:19]} | {run['duration']:.0f} |"
+    yield from ("", "| Built with | |", "|---|---|")
+    yield from (f"| {package} | {number} |" for package, number in versions().items())
+    yield f"| machine | {machine()} |"
+
+
+def proxy_table() -> Iterator[str]:
+    """Yield the table of the registered proxies."""
+    yield from ("| Proxy | Definition | Weights | Reads | Better | Source |", "|---|---|---|---|---|---|")
+    for name in list_proxies():
+        proxy = get_proxy(name)
+        reads = "images and labels" if proxy.labels else "images" if proxy.data else "shape only"
+        better = "larger" if proxy.larger_is_better else "smaller"
+        # A bar would end the table's cell, also inside a formula.
+        summary = proxy.summary.replace("\\|", r"\Vert ").replace("|", r"\vert ")
+        yield f"| `{name}` | {summary} | {proxy.init} | {reads} | {better} | {{cite}}`{proxy.source}` |"
+
+
+def api(page: str) -> Iterator[str]:
+    """Yield the automatic documentation of the modules of one page of the API."""
+    for module in modules():
+        if _page_of(module) == page:
+            yield from (f"## {module}", "", "```{eval-rst}", f".. automodule:: {module}")
+            yield from ("   :members:", "   :ignore-module-all:", "   :show-inheritance:", "```", "")
+
+
+def modules() -> list[str]:
+    """Return the names of all modules of zcp, in alphabetical order."""
+    return sorted(["zcp", *(m.name for m in pkgutil.walk_packages(zcp.__path__, "zcp."))])
+
+
+def _page_of(module: str) -> str:
+    return next(p for p, names in API.items() if any(f"{module}.".startswith(f"{n}.") for n in names))

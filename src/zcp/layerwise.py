@@ -1,0 +1,219 @@
+"""Formulas over the statistics of every layer, from four passes.
+
+A layer is one execution of a convolution, a batch norm or a linear layer. Its features are named
+`<pass>_<kind>`. Passes: `pass` (the first batch), `pass_noise` (standard normal inputs), `pass_perturbation` (the
+first batch plus 0.1 times standard normal noise, every statistic but the weight MINUS that of `pass`, as in
+EZNAS) and `random` (inputs uniform on [0, 1), random labels). Kinds: `fwd_input`, `fwd_output`, the gradients of
+the mean cross-entropy with respect to both, `bwd_input` (what flows through this layer alone) and `bwd_output`,
+`wt` (the weight, the same in all passes) and `grad` (its gradient).
+
+The tensors of all passes of one network do not fit into memory side by side. So the passes run one after the
+other, the gradients of a pass are taken while its backward runs, and each statistic goes at once into the
+evaluation of its layer, which keeps what a later pass will be compared with and nothing else.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from zcp.errors import Undefined
+from zcp.expressions import Evaluation, Expression, Program
+from zcp.passes import LAYERS, Call, Pass
+
+if TYPE_CHECKING:
+    from zcp.statistics import Statistics
+
+PASSES = ("pass", "pass_noise", "pass_perturbation", "random")
+KINDS = ("fwd_input", "fwd_output", "bwd_input", "bwd_output", "wt", "grad")
+#: Every feature name -> (pass, kind).
+FEATURES = {f"{which}_{kind}": (which, kind) for which in PASSES for kind in KINDS}
+#: Scale of the noise of `pass_perturbation`.
+PERTURBATION = 0.1
+#: The statistics that are taken. `perturbed` comes second: differences free what the first batch left.
+_TAKEN = ("pass", "perturbed", "pass_noise", "random")
+_DERIVED = {f"{which}_wt": Expression("wt") for which in PASSES} | {
+    f"pass_perturbation_{kind}": Expression(
+        "subtract", (Expression(f"perturbed_{kind}"), Expression(f"pass_{kind}"))
+    )
+    for kind in KINDS
+    if kind != "wt"
+}
+
+
+def compile_formulas(expressions: Sequence[Expression]) -> Program:
+    """Return a program whose features are statistics as they are taken."""
+    return Program(expressions, _DERIVED)
+
+
+def kinds_taken(program: Program, which: str) -> set[str]:
+    """Return the kinds of statistics that a program needs of a pass, weights aside."""
+    return {kind for kind in KINDS if f"{which}_{kind}" in program.features}
+
+
+def needs_gradients(kinds: set[str]) -> bool:
+    """Tell whether any of these kinds comes from a backward."""
+    return bool(kinds - {"fwd_input", "fwd_output"})
+
+
+def layer_tensors(forward: Pass) -> list[Tensor]:
+    """Return the inputs, outputs and weights of all layers of a pass, whose gradients are their statistics."""
+    return [tensor for call in forward.of(*LAYERS) for tensor in _gradients_of(call).values()]
+
+
+def _gradients_of(call: Call) -> dict[str, Tensor]:
+    """Return the tensors of a layer that its gradients are with respect to, by kind."""
+    found = {"bwd_input": call.input, "bwd_output": call.output}
+    weight = call.module.weight
+    if isinstance(weight, Tensor):
+        found["grad"] = weight
+    return found
+
+
+def evaluate(s: "Statistics", program: Program) -> list[list[float]]:
+    """Return, for each layer in order of execution, the mean over the elements of each formula's value.
+
+    NaN stands where a layer lacks a feature. The graph of the first batch is given up on the way.
+
+    Raises:
+        Undefined: if the passes ran different layers, or none.
+    """
+    layers = _Layers(s, program)
+    taken = [which for which in _TAKEN if kinds_taken(program, which)]
+    for which in taken or ["pass"]:
+        if which == "pass":
+            layers.take_first_batch()
+        else:
+            layers.take_pass(which)
+    return [layer.results for layer in layers.evaluations]
+
+
+class _Rebound(nn.Module):
+    """A network that runs with leaves of its own in place of its parameters, so that these get no gradient."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.leaves = {name: p.detach().requires_grad_() for name, p in network.named_parameters()}
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        output: Tensor = functional_call(self.network, self.leaves, (inputs,))
+        return output
+
+
+class _Layers:
+    """The evaluations of all layers, fed by one pass after the other."""
+
+    def __init__(self, s: "Statistics", program: Program) -> None:
+        self.s, self.program = s, program
+        self.modules: list[nn.Module] = []
+        self.evaluations: list[Evaluation] = []
+
+    def take_first_batch(self) -> None:
+        """Take what the shared pass left, and give up its graph."""
+        s, kinds = self.s, kinds_taken(self.program, "pass")
+        calls = s.data.of(*LAYERS)
+        gradients = s.loss_gradients_graph.by_tensor if needs_gradients(kinds) else {}
+        taken = [
+            {f"pass_{kind}": gradients[t].detach() for kind, t in _gradients_of(call).items() if t in gradients}
+            | {"pass_fwd_input": call.input.detach(), "pass_fwd_output": call.output.detach()}
+            for call in calls
+        ]
+        for number, call in enumerate(calls):
+            self._layer(number, call)
+        self._check_end(len(calls))
+        calls.clear()
+        gradients = {}
+        s.forget("data", "loss_gradients_graph")
+        for evaluation in self.evaluations:
+            for name, value in taken.pop(0).items():
+                evaluation.offer(name, value)
+
+    def take_pass(self, which: str) -> None:
+        """Run a pass of its own and take its statistics as they come."""
+        s, network = self.s, _Rebound(self.s.network)
+        awaited: list[dict[str, Tensor]] = []
+
+        def take(call: Call) -> None:
+            evaluation = self._layer(len(awaited), call)
+            evaluation.offer(f"{which}_fwd_input", call.input)
+            evaluation.offer(f"{which}_fwd_output", call.output)
+            wanted = {f"{which}_{kind}": t for kind, t in _gradients_of(call).items()}
+            awaited.append({})
+            for name, tensor in wanted.items():
+                if evaluation.needs(name):
+                    # An expanded zero stands for what is to come, should it not come.
+                    awaited[-1][name] = tensor.new_zeros(()).expand(tensor.shape)
+                    _listen(evaluation, awaited[-1], name, tensor)
+
+        inputs, labels = _inputs(s, which)
+        logits = s.forward(network, inputs.requires_grad_(), LAYERS, own_inputs=True, take=take).logits
+        self._check_end(len(awaited))
+        if any(awaited):
+            s.passes["backward"] += 1
+            s.loss(logits, _random_labels(s, logits) if labels is None else labels).backward()  # type: ignore[no-untyped-call]
+        for evaluation, missing in zip(self.evaluations, awaited, strict=True):
+            for name, zeros in missing.items():
+                # The layer took no part in the loss.
+                evaluation.offer(name, zeros)
+
+    def _layer(self, number: int, call: Call) -> Evaluation:
+        """Return the evaluation of the layer that ran as the `number`-th; the first pass makes them."""
+        if number == len(self.evaluations):
+            self.modules.append(call.module)
+            self.evaluations.append(self._evaluation(number, call))
+        if self.modules[number] is not call.module:
+            raise Undefined("the network ran other layers in one pass than in another")
+        return self.evaluations[number]
+
+    def _check_end(self, count: int) -> None:
+        if not count:
+            raise Undefined("the network ran no nn.Conv2d, nn.BatchNorm2d or nn.Linear")
+        if count != len(self.modules):
+            raise Undefined("the network ran fewer layers in one pass than in another")
+
+    def _evaluation(self, number: int, call: Call) -> Evaluation:
+        shapes = {"fwd_input": call.input.shape, "fwd_output": call.output.shape}
+        shapes |= {kind: tensor.shape for kind, tensor in _gradients_of(call).items()}
+        features = {f"{which}_{kind}": tuple(shape) for which in _TAKEN for kind, shape in shapes.items()}
+        weight = call.module.weight
+        if isinstance(weight, Tensor):
+            features["wt"] = tuple(weight.shape)
+        features = {name: shape for name, shape in features.items() if name in self.program.features}
+        half = self.s.dtype in (torch.float16, torch.bfloat16)
+        like = torch.empty(0, device=self.s.device, dtype=torch.float32 if half else self.s.dtype)
+        found = Evaluation(
+            self.program, features, like, lambda text, shape: self.s.noise(f"{number} {text}", shape)
+        )
+        if isinstance(weight, Tensor):
+            found.offer("wt", weight)
+        return found
+
+
+def _listen(evaluation: Evaluation, awaited: dict[str, Tensor], name: str, tensor: Tensor) -> None:
+    """Hand a gradient to its layer when it arrives."""
+
+    def take(gradient: Tensor) -> None:
+        del awaited[name]
+        evaluation.offer(name, gradient)
+
+    if tensor.is_leaf:
+        tensor.register_post_accumulate_grad_hook(lambda leaf: take(leaf.grad))  # type: ignore[arg-type]
+    else:
+        tensor.register_hook(take)  # type: ignore[no-untyped-call]
+
+
+def _inputs(s: "Statistics", which: str) -> tuple[Tensor, Tensor | None]:
+    """Return inputs and labels of a pass; None for random labels."""
+    images, labels = s.batches[0]
+    noise = s.noise(which, images.shape)
+    if which == "random":
+        return torch.special.ndtr(noise), None
+    return (noise if which == "pass_noise" else images + PERTURBATION * noise), labels
+
+
+def _random_labels(s: "Statistics", logits: Tensor) -> Tensor:
+    # The largest of as many normal values as there are classes is a uniform choice.
+    return s.noise("random_labels", logits.shape).argmax(-1)

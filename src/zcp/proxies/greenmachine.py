@@ -1,0 +1,106 @@
+"""GreenMachine: formulas over layer statistics that an evolution found (Cortes et al. 2024).
+
+The formulas are those that GreenFactory printed. Their authors published no code; how the operators work where
+the print does not say is ours (`zcp.expressions.operators`), as is what the statistics are (`zcp.layerwise`).
+"""
+
+import math
+
+from zcp.errors import InputError, Undefined
+from zcp.expressions import Expression, parse, read_formulas
+from zcp.layerwise import FEATURES
+from zcp.registry import REGISTRY, Function, Proxy
+from zcp.statistics import Statistics
+
+#: Formulas whose value falls as networks improve: they measure one over the width, and E a divergence.
+SMALLER_IS_BETTER = "BDEI"
+_DOCSTRING = """{label}, mean over layers of {text}.
+
+Mean over the elements of the value in each layer, then over the layers where it is finite. {note}
+"""
+_NOTES = {
+    "A": "Nearly data-independent: it compares noise with weights.",
+    "B": "Almost one over the width.",
+    "C": "Counts exact coincidences, that is dead or unreachable units; 0 for every network of the size space.",
+    "D": "Exactly the mean of one over the number of input channels (batch norms: channels); data do not matter.",
+    "E": "The statistics of the data enter through one scalar a layer.",
+    "F": "About the root of the number of activations.",
+    "G": "About the root of the number of weights.",
+    "H": "GreenMachine-3. Counts elements: the cosine of a constant and a 0/1 tensor, summed.",
+    "I": "GreenMachine-2. Almost one over the number of output channels.",
+    "J": "GreenMachine-1. Unverified: no reading of its matrix product was found that gives the published values.",
+}
+
+
+def formula_proxy(
+    name: str,
+    text: str,
+    *,
+    init: str = "default",
+    source: str = "",
+    larger_is_better: bool = True,
+    summary: str = "",
+) -> Proxy:
+    """Return a proxy that is given by a formula, without registering it.
+
+    Its score is the mean over layers of the mean over the elements of the formula's value. Layers without a
+    finite value do not count; where there is none the score is NaN.
+
+    Args:
+        name: of the proxy.
+        text: the formula, over the features of `zcp.layerwise` and the operators of `zcp.expressions.operators`.
+        init: weight initialisation, a key of `zcp.initialisation.INITIALISATIONS`.
+        source: citation key.
+        larger_is_better: direction in which networks are expected to improve.
+        summary: docstring; the formula if empty.
+
+    Raises:
+        InputError: if the formula is malformed, or there is a registered proxy of that name.
+
+    Example:
+        >>> formula_proxy("noise", "frobenius_norm(greater_than(pass_noise_bwd_input, pass_noise_fwd_output))").data
+        False
+    """
+    if name in REGISTRY:
+        raise InputError(f"a formula cannot be called {name!r}: there is a proxy of that name; choose another")
+    expression = parse(text, FEATURES)
+    reads = [FEATURES[feature] for feature in expression.features]
+    return Proxy(
+        name,
+        _scorer(name, expression, summary or f"Mean over layers of {text}"),
+        init,
+        source,
+        data=any(which in ("pass", "pass_perturbation") and kind != "wt" for which, kind in reads),
+        labels=any(which != "random" and kind[:3] in ("bwd", "gra") for which, kind in reads),
+        larger_is_better=larger_is_better,
+        expression=expression,
+    )
+
+
+def _scorer(name: str, expression: Expression, docstring: str) -> Function:
+    def score(s: Statistics) -> float:
+        values = [value for value in s.formula_values[expression] if math.isfinite(value)]
+        if not values:
+            raise Undefined(f"the formula {name!r} has no finite value in any layer")
+        return math.fsum(values) / len(values)
+
+    score.__name__ = name
+    score.__doc__ = docstring
+    return score
+
+
+def _register() -> None:
+    for label, text in read_formulas("greenmachine").items():
+        letter = label[-1]
+        name = label.lower().replace("-", "_")
+        docstring = _DOCSTRING.format(label=label, text=" ".join(text.split()), note=_NOTES[letter])
+        REGISTRY[name] = formula_proxy(
+            name,
+            text,
+            source="cortes2024greenmachine",
+            larger_is_better=letter not in SMALLER_IS_BETTER,
+            summary=docstring,
+        )
+
+
+_register()

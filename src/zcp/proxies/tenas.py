@@ -1,0 +1,86 @@
+"""TE-NAS: trainability by the tangent kernel, expressivity by linear regions (Chen et al. 2021).
+
+The kernel is that of the sum of logits, on the first 16 samples of the first batch, in training mode (batch
+norm couples the samples, as in the reference), for all parameters with "weight" in their name. Neither loss
+nor labels take part.
+`zcp.population.te_nas_rank` is the form that ranks a population.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from zcp.errors import Undefined
+from zcp.passes import Pass
+from zcp.patterns import Patterns, count_distinct, pack
+from zcp.registry import proxy
+from zcp.statistics import Statistics
+
+
+@proxy(init="kaiming_fan_out", source="chen2021tenas", data=True, labels=False, larger_is_better=False)
+def ntk_cond(s: Statistics) -> Tensor:
+    r"""Condition number $\lambda_{max}/\lambda_{min}$ of the tangent kernel. Smaller is better.
+
+    A smallest eigenvalue of zero (to rounding) gives inf. Undefined for a dead network: its kernel is zero.
+    """
+    smallest, largest = _extremes(s)
+    if largest == 0:
+        raise Undefined("the tangent kernel is zero (a dead network), so it has no condition number")
+    # Equal rows agree to the network's precision only; the kernel's smallest eigenvalue is of its square.
+    rounding = len(s.tangent_kernel) * max(torch.finfo(torch.float64).eps, torch.finfo(s.dtype).eps ** 2)
+    return torch.where(smallest <= rounding * largest, torch.inf, largest / smallest)
+
+
+@proxy(init="kaiming_fan_out", source="chen2021tenas", data=True, labels=False)
+def ntk_trace(s: Statistics) -> Tensor:
+    r"""Trace of the tangent kernel, $\sum_i \|\partial \sum_c y_{ic}/\partial w\|^2$.
+
+    A dead network gives 0.
+    """
+    return s.tangent_kernel.trace()
+
+
+@proxy(init="kaiming_fan_out", source="chen2021tenas", data=True, labels=False)
+def ntk_lambda_max(s: Statistics) -> Tensor:
+    """Largest eigenvalue of the tangent kernel. A dead network gives 0."""
+    return _extremes(s)[1]
+
+
+@proxy(init="kaiming_fan_out", source="chen2021tenas", data=True, labels=False)
+def ntk_lambda_min(s: Statistics) -> Tensor:
+    """Smallest eigenvalue of the tangent kernel, clamped at 0. A dead network gives 0."""
+    return _extremes(s)[0]
+
+
+@proxy(init="kaiming_fan_in", source="chen2021tenas", data=False, labels=False)
+def linear_regions(s: Statistics) -> int:
+    """Number of linear regions that a batch of noise falls into: distinct patterns of all executed `nn.ReLU`.
+
+    At most the batch size, which ordinary networks reach: then it carries no information. (TE-NAS counts on a
+    thinned copy with 3000 crops of 3x3 pixels.) A dead network gives 1.
+    """
+    return _count(s.block_pass.patterns)
+
+
+@proxy(init="kaiming_fan_out", source="chen2021tenas", data=True, labels=False)
+def te_nas(s: Statistics) -> float:
+    """Linear regions minus `ntk_cond`, both of the same forward: the one-number form of Zen-NAS's port.
+
+    The number of regions is almost always that of the samples: a constant minus the condition number.
+    """
+    return _count(_patterns(s.few)) - float(ntk_cond(s))
+
+
+def _extremes(s: Statistics) -> tuple[Tensor, Tensor]:
+    """Return (smallest, largest) eigenvalue of the tangent kernel."""
+    eigenvalues = torch.linalg.eigvalsh(s.tangent_kernel).clamp(min=0)
+    return eigenvalues[0], eigenvalues[-1]
+
+
+def _patterns(forward: Pass) -> list[Patterns]:
+    return [pack(call.output) for call in forward.of(nn.ReLU)]
+
+
+def _count(patterns: list[Patterns]) -> int:
+    if not patterns:
+        raise Undefined("the network ran no nn.ReLU module (functional relu cannot be seen)")
+    return count_distinct(patterns)

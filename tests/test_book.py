@@ -1,0 +1,146 @@
+import shutil
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from browser import check_site, serve, shown_faults
+
+from zcp import book, generated
+from zcp.errors import InputError
+from zcp.paths import PROJECT
+from zcp.study import BOOK, sections
+
+SMALL = [
+    (
+        "markdown",
+        "# TITLE\n\nIs $\\tau$ shown, and {eq}`e-TITLE`?\n\n```{math}\n:label: e-TITLE\nx^2 + y\n```",
+    ),
+    ("code", "steps: int = 3  # points of the curve"),
+    (
+        "code",
+        "from zcp.pages import show_figure, show_table\nimport matplotlib.pyplot as plt, pandas as pd\n"
+        "figure, axis = plt.subplots()\naxis.plot(range(steps))\nplt.close(figure)\n"
+        "show_figure('curve', figure)\nshow_table('table', pd.DataFrame({'x': [1.5]}))",
+    ),
+    (
+        "markdown",
+        "```{glue:figure} curve\n:name: f-TITLE\nA line, and $x_1$.\n```\n\n"
+        ":::{table} Numbers.\n:name: t-TITLE\n```{glue:md} table\n:format: myst\n```\n:::\n\n"
+        "See {numref}`f-TITLE` and {numref}`t-TITLE`.",
+    ),
+    ("code", "from zcp.study import provenance\nprovenance()"),
+]
+
+
+def small_notebook():
+    make = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
+    notebook = nbformat.v4.new_notebook(cells=[make[kind](text) for kind, text in SMALL])
+    notebook.cells[1].metadata["tags"] = ["parameters"]
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return notebook
+
+
+@pytest.fixture(scope="session")
+def small_book(tmp_path_factory):
+    """The book's prose with one small executed notebook in place of every section."""
+    folder = tmp_path_factory.mktemp("small")
+    copy = folder / "book"
+    shutil.copytree(BOOK, copy, ignore=shutil.ignore_patterns("_build", "notebooks", "generated"))
+    (copy / "notebooks").mkdir()
+    source, executed = folder / "small.ipynb", folder / "executed.ipynb"
+    nbformat.write(small_notebook(), source)
+    papermill.execute_notebook(source, executed, kernel_name="python3", cwd=folder, progress_bar=False)
+    for name in sections():
+        text = executed.read_text(encoding="utf-8").replace("TITLE", name.replace("_", "-"))
+        (copy / "notebooks" / f"{name}.ipynb").write_text(text, encoding="utf-8")
+    shutil.copy(PROJECT / "_config.yml", folder)
+    return book.build(copy, folder / "_config.yml").parent
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_small_book_shows_everything(small_book, tmp_path):
+    assert check_site(small_book, tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_built_book_shows_everything(tmp_path):
+    html = BOOK / "_build" / "html"
+    if not (html / "index.html").exists():
+        pytest.skip("the study's own book is not built here; `make study` builds it")
+    assert check_site(html, tmp_path) == []
+
+
+@pytest.mark.slow
+def test_small_book_has_numbers_buttons_and_provenance(small_book):
+    page = (small_book / "notebooks" / f"{sections()[0]}.html").read_text(encoding="utf-8")
+    assert "Fig. 1" in page and 'class="provenance"' in page and "steps = 3" in page
+    assert "repository-button" in page or "btn-source" in page or "launch-button" in page
+    assert "Table 1" in (small_book / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ("<img src='gone.svg'>", "gone.svg"),
+        ("<script src='gone.js'></script>", "gone.js"),
+        ("<script>undefined_function()</script>", "undefined_function"),
+        ("<p>the rank correlation \\tau</p>", "raw TeX"),
+        ("<p>a price $x_i$</p>", "raw TeX"),
+        ("<span class='math'>\\(x\\)</span>", "not typeset"),
+        ("<mjx-merror data-mjx-error='Extra }'></mjx-merror>", "MathJax error"),
+    ],
+)
+def test_each_fault_is_seen(body, fault, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(f"<html><head></head><body><p>costs $5, {body}</p></body></html>", encoding="utf-8")
+    with serve(tmp_path) as address:
+        assert any(fault in found for found in shown_faults(page, f"{address}/page.html"))
+
+
+@pytest.mark.browser
+def test_broken_link_and_anchor_are_seen_and_good_ones_are_not(tmp_path):
+    html = tmp_path / "html"
+    html.mkdir()
+    (html / "a.html").write_text(
+        "<html><head></head><body id='top'><a href='b.html'>1</a><a href='#nowhere'>2</a><a href='#top'>3</a>"
+        "<a href='a.html#top'>4</a><a href='https://example.org/x'>5</a></body></html>",
+        encoding="utf-8",
+    )
+    faults = check_site(html, tmp_path)
+    assert len(faults) == 2
+    assert "b.html" in faults[0] and "#nowhere" in faults[1]
+
+
+@pytest.mark.parametrize("run", [{"exception": True, "end_time": "x"}, {"exception": None, "end_time": None}])
+def test_section_that_did_not_finish_is_not_built(run, tmp_path):
+    notebook = nbformat.v4.new_notebook(metadata={"papermill": run})
+    nbformat.write(notebook, tmp_path / "01_x.ipynb")
+    with pytest.raises(InputError, match="01_x did not run to its end"):
+        book.read_run(tmp_path / "01_x.ipynb")
+
+
+def test_section_that_was_not_executed_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"02_y was not executed.*zcp run 02_y"):
+        book.read_run(tmp_path / "02_y.ipynb")
+
+
+def test_old_pages_go_before_a_build(tmp_path, monkeypatch):
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: index\n")
+    old = tmp_path / "_build" / "html" / "gone.html"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    monkeypatch.setattr(book, "write_parts", lambda folder, runs: None)
+    with pytest.raises(book.StudyError, match="without warnings"):
+        book.build(tmp_path, Path("/nonexistent/_config.yml"))
+    assert not old.exists()
+
+
+def test_every_module_is_on_exactly_one_api_page():
+    text = "\n".join("\n".join(generated.api(page)) for page in generated.API)
+    listed = [line.split(":: ")[1] for line in text.splitlines() if line.startswith(".. automodule")]
+    assert sorted(listed) == generated.modules()
+    assert all((BOOK / "api" / f"{page}.md").exists() for page in generated.API)

@@ -1,0 +1,97 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import collecting
+import psutil
+import pytest
+from collecting import SETTINGS, units
+
+from zcp.collect.executor import Failure
+from zcp.collect.pool import THREADS, Pool
+from zcp.collect.run import _score
+from zcp.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("ZCP_TEST_FOLDER", str(tmp_path))
+    return tmp_path
+
+
+def task(scorer):
+    return partial(_score, scorer=scorer, settings=SETTINGS, device="cpu")
+
+
+def run(scorer, count=8, workers=2):
+    return dict(Pool(workers).outcomes(task(scorer), units(count)))
+
+
+def test_dead_workers_are_replaced_until_a_network_has_killed_three(folder):
+    found = run(collecting.deadly_row)
+    assert set(found) == set(units(8))
+    once, often = (sorted(p.name for p in folder.glob(f"{index}-*")) for index in (3, 5))
+    assert len(once) == 2
+    assert once[0].split("-")[2] != once[1].split("-")[2], "scored by the process that died?"
+    assert len(often) == 3
+    failures = {unit: result for unit, result in found.items() if isinstance(result, Failure)}
+    assert failures == {units(8)[5]: Failure("its worker was killed by SIGKILL")}
+
+
+def test_an_exception_is_tried_again_then_told(folder):
+    found = run(collecting.faulty_row, count=4, workers=1)
+    assert found[units(4)[2]] == Failure("RuntimeError: no luck with 2")
+    assert found[units(4)[1]]["index"] == 1
+    assert len(list(folder.glob("2-*"))) == 3
+
+
+def test_bad_input_stops_everything():
+    with pytest.raises(InputError, match="the images here are others"):
+        run(collecting.refusing_row, workers=1)
+
+
+def test_workers_that_cannot_start_are_not_hired_for_ever():
+    with pytest.raises(InputError, match=r"3 workers in a row died .*was killed by SIGKILL"):
+        list(Pool(1).outcomes(collecting.DiesWhenUnpickled(), units(2)))
+
+
+def test_closing_stops_the_workers_and_leaves_the_environment():
+    before = {name: os.environ.get(name) for name in THREADS}
+    outcomes = Pool(2).outcomes(task(collecting.slow_row), units(500))
+    next(outcomes)
+    workers = psutil.Process().children()
+    assert len([w for w in workers if "spawn_main" in " ".join(w.cmdline())]) == 2
+    outcomes.close()
+    assert not [w for w in psutil.Process().children() if "spawn_main" in " ".join(w.cmdline())]
+    assert {name: os.environ.get(name) for name in THREADS} == before
+
+
+def test_workers_end_when_their_collector_is_killed():
+    code = (
+        "from test_collect_pool import *\n"
+        "if __name__ == '__main__':\n"
+        "    for _ in Pool(2).outcomes(task(collecting.slow_row), units(500)): print('one', flush=True)\n"
+    )
+    script = Path(__file__).with_name("unused.py")
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=script.parent, env=os.environ
+    )
+    process.stdout.readline()
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) >= 2
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and any(w.is_running() and w.status() != "zombie" for w in workers):
+        time.sleep(0.1)
+    assert not [w for w in workers if w.is_running() and w.status() != "zombie"]
+
+
+def test_no_workers_are_refused():
+    with pytest.raises(InputError, match="--workers must be 1 or more, not 0"):
+        Pool(0)

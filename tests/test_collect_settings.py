@@ -1,0 +1,82 @@
+from dataclasses import replace
+
+import pytest
+from collecting import SETTINGS
+
+from zcp.collect.settings import Origin, choose_settings, environment
+from zcp.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("batch", 8), ("batches", 1), ("seed", 1), ("inputs", "images"), ("init", "keep"),
+        ("dtype", "float64"), ("zcp", "0.0.0"), ("proxies", ("params",)),
+    ],
+)  # fmt: skip
+def test_every_setting_that_differs_is_named(field, value):
+    other = replace(SETTINGS, **{field: value})
+    assert SETTINGS.differences(SETTINGS) == []
+    (line,) = SETTINGS.differences(other)
+    assert line.startswith(field)
+    with pytest.raises(InputError, match=f"a.parquet and this run .* not mixed.* {field}"):
+        Origin(SETTINGS).joined(Origin(other), ("a.parquet", "this run"))
+
+
+def test_proxies_are_compared_by_name():
+    other = replace(SETTINGS, proxies=("params", "zen"))
+    assert SETTINGS.differences(other) == ["proxies (those in one only): synflow against zen"]
+
+
+def test_images_are_compared_where_both_know_the_dataset():
+    a = replace(SETTINGS, images={"cifar10": "aa", "cifar100": "bb"})
+    assert a.differences(replace(a, images={"cifar10": "aa", "ImageNet16-120": "cc"})) == []
+    assert a.differences(replace(a, images={"cifar10": "xx"})) == ["images of cifar10: aa against xx"]
+
+
+def test_joined_origins_hold_what_both_hold():
+    one = Origin(replace(SETTINGS, images={"cifar10": "a"}), [{"device": "cpu"}], {"params": ["init"]})
+    two = Origin(
+        replace(SETTINGS, images={"cifar100": "b"}),
+        [{"device": "cuda"}, {"device": "cpu"}],
+        {"params": ["x"]},
+    )
+    both = one.joined(two, ("one", "two"))
+    assert both.settings.images == {"cifar10": "a", "cifar100": "b"}
+    assert list(both.environments) == [{"device": "cpu"}, {"device": "cuda"}]
+    assert both.steps == {"params": ["init", "x"]}
+    assert two.joined(one, ("two", "one")) == both
+    assert Origin.from_json(both.to_json()) == both
+
+
+def test_unknown_settings_are_named():
+    data = Origin(SETTINGS).to_json()
+    data["augmentation"] = data.pop("batch")
+    with pytest.raises(InputError, match="augmentation, batch"):
+        Origin.from_json(data)
+
+
+def test_proxies_are_put_in_the_order_of_the_registry():
+    settings = choose_settings(["cifar10"], ["synflow", "params"], inputs="gaussian")
+    assert settings.proxies == ("params", "synflow")
+    assert not settings.images
+    assert len(choose_settings(["cifar10"], inputs="gaussian").proxies) > 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"proxies": ["sinflow"]}, "unknown proxy 'sinflow'; did you mean synflow"),
+        ({"proxies": []}, "no proxies were chosen"),
+        ({"batch": 1}, "--batch must be 2 or more"),
+        ({"inputs": "noise"}, "unknown inputs 'noise'"),
+    ],
+)
+def test_bad_settings_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        choose_settings(["cifar10"], **{"inputs": "gaussian"} | arguments)
+
+
+def test_environment_names_versions_and_device():
+    assert {"torch", "numpy", "python"} < set(environment("cpu"))
+    assert environment("cpu")["device"] == "cpu"

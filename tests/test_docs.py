@@ -1,0 +1,91 @@
+import re
+import subprocess
+import tomllib
+from itertools import chain
+
+import pytest
+import yaml
+
+from zcp.docstrings import convert
+from zcp.paths import PROJECT
+from zcp.registry import get_proxy, list_proxies
+
+
+def pins():
+    lines = (PROJECT / "constraints.txt").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def test_environment_mirrors_the_constraints():
+    environment = yaml.safe_load((PROJECT / "environment.yml").read_text())
+    assert environment["dependencies"][-1]["pip"] == pins()
+
+
+def test_every_pin_is_exact_and_no_package_brings_cuda():
+    assert all(re.fullmatch(r"[a-z0-9._-]+==[^=<>~]+", pin) for pin in pins())
+    assert not [pin for pin in pins() if re.match(r"nvidia|triton|xgboost==|torchvision", pin)]
+    assert "torch==2.13.0" in pins()
+
+
+def test_every_direct_requirement_is_pinned():
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    names = {re.split(r"[\[<>=~ ]", requirement)[0].lower().replace("_", "-") for requirement in wanted} - {
+        "zcp"
+    }
+    assert names - {pin.split("==")[0] for pin in pins()} == set()
+
+
+def test_ci_calls_the_test_command_of_the_readme():
+    assert "make test" in (PROJECT / ".ci" / "run").read_text()
+    assert "make test" in (PROJECT / "README.md").read_text()
+
+
+def test_make_installs_torch_first_and_on_its_own():
+    printed = subprocess.run(
+        ["make", "--dry-run", "--always-make", "test"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    installs = [line for line in printed.stdout.splitlines() if "pip install" in line]
+    assert installs[0].split()[-1] == "torch==2.13.0" and len(installs) == 3
+    assert all("--constraint constraints.txt" in line for line in installs[1:])
+    assert printed.stdout.splitlines()[-1] == "pytest"
+
+
+def test_every_proxy_has_its_source_in_the_bibliography():
+    keys = re.findall(r"@\w+\{([^,]+),", (PROJECT / "book" / "references.bib").read_text(encoding="utf-8"))
+    assert {get_proxy(name).source for name in list_proxies()} <= set(keys)
+    assert len(keys) == len(set(keys))
+
+
+def test_versions_and_licence_agree():
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((PROJECT / "CITATION.cff").read_text())
+    assert citation["version"] == project["version"]
+    assert f"## [{project['version']}]" in (PROJECT / "CHANGELOG.md").read_text()
+    assert citation["license"] == project["license"] == "MIT"
+    assert (PROJECT / "LICENSE").read_text().startswith("MIT License")
+
+
+def test_files_that_the_documents_name_exist():
+    for document in ("README.md", "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\(([^)#:]+)\)", (PROJECT / document).read_text(encoding="utf-8")):
+            assert (PROJECT / target).exists(), f"{document}: {target}"
+
+
+@pytest.mark.parametrize("document", ["README.md", "book/rerun.md"])
+def test_python_that_the_documents_show_runs(document, capsys):
+    blocks = re.findall(r"```python\n(.*?)```", (PROJECT / document).read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(block, {})
+    assert "naswot" in capsys.readouterr().out
+
+
+def test_docstrings_become_restructured_text():
+    assert convert(r"norm $\|g\|_2$ of |x|, `a|b`") == r"norm :math:`\|g\|_2` of \|x\|, `a|b`"
+    assert convert("costs $5 or $6") == "costs $5 or $6"
+    assert convert("$a\nb$") == ":math:`a b`"

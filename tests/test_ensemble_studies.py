@@ -1,0 +1,249 @@
+"""Selection, elimination, tuning and evaluation on made-up rows, where the right answer is known."""
+
+from itertools import pairwise
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from ensembles import PROXIES, make_examples
+from scipy.stats import kendalltau
+
+from zcp import results
+from zcp.ensemble import elimination, evaluation, published, selection, tuning
+from zcp.ensemble.costs import Costs, compare_costs, read_costs
+from zcp.ensemble.hyperparameters import MAX_FEATURES, RANGES, build_tuned
+from zcp.ensemble.regressors import REGRESSORS, build_regressor
+from zcp.ensemble.splits import split
+from zcp.errors import InputError
+from zcp.results import Deposit, DisagreementError
+
+COSTS = Costs(
+    {"passes": 2.0, "params": 0.5, "zico": 1.0, "naswot": 0.25, "flops": 0.0},
+    {"params": ["params"], "zico": ["passes", "zico"], "naswot": ["passes", "naswot"], "flops": ["flops"]},
+)
+FAST = ["Decision Tree", "Linear", "SGD"]
+FOREST = {"n_estimators": 20, "max_features": "sqrt", "min_samples_leaf": 1}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return make_examples(20)
+
+
+def changed(deposit: Deposit, table: str, column: str, factor: float) -> Deposit:
+    tables = {**deposit.tables, table: deposit.tables[table].assign(**{column: lambda t: factor * t[column]})}
+    return Deposit(deposit.name, deposit.settings, tables, deposit.provenance)
+
+
+def test_every_regressor_of_the_paper_is_there():
+    assert set(REGRESSORS) == set(published.read_table("2")["name"])
+    with pytest.raises(InputError, match="unknown regressor 'Lasso'"):
+        build_regressor("Lasso", 0)
+
+
+@pytest.mark.parametrize("name", REGRESSORS)
+def test_regressors_learn_with_failed_scores(rows, name):
+    model = build_regressor(name, 0, standardize=True).fit(rows.features, rows.accuracy)
+    assert np.sqrt(np.mean((model.predict(rows.features) - rows.accuracy) ** 2)) < 0.6 * rows.accuracy.std()
+
+
+def test_selection_fits_each_treatment_and_agrees_with_itself(rows):
+    fits = selection.compare_regressors(rows, [0, 1], regressors=FAST)
+    assert len(fits) == 2 * (2 * 4 + 1)
+    assert set(fits.loc[fits["regressor"] == "SGD", "data"]) == {"standardized"}
+    deposit = Deposit("d", {"seeds": [0, 1]}, {"fits": fits, "summary": selection.summarise(fits)})
+    again = selection.compare_regressors(rows, [1, 7], regressors=FAST)
+    assert set(selection.check(again, deposit)["seed"]) == {1}
+    with pytest.raises(DisagreementError, match="nothing was compared"):
+        selection.check(again[again["seed"] == 7], deposit)
+    with pytest.raises(DisagreementError, match="rmse"):
+        selection.check(again, changed(deposit, "fits", "rmse", 3))
+
+
+def test_selection_stands_beside_the_paper(rows):
+    summary = selection.summarise(selection.compare_regressors(rows, [0], regressors=FAST))
+    twin = selection.compare_with_paper(summary).set_index(["regressor", "data"])
+    assert twin.loc[("Decision Tree", "none"), "paper_mean"] == 1.56
+    row = twin.loc[("Linear", "standardized")]
+    assert row["difference"] == pytest.approx(row["mean"] - 4.08)
+    assert np.isnan(twin.loc[("Linear", "stratified_after"), "paper_mean"])
+
+
+def test_shared_steps_are_charged_once():
+    assert COSTS(["zico"]) == 3.0 and COSTS(["naswot"]) == 2.25
+    assert COSTS(["zico", "naswot", "dataset=cifar10"]) == 3.25
+    assert COSTS(["dataset=cifar10"]) == 0.0
+    table = compare_costs(COSTS)
+    assert table["added"].sum() == pytest.approx(1e3 * COSTS(list(COSTS.steps)))
+    assert (table["added"] <= table["alone"]).all()
+
+
+def test_costs_come_from_the_collection():
+    scores = pd.DataFrame({"zico": [1.0, 2.0], "seconds_zico": [1.0, 3.0], "seconds_gone": [np.nan, np.nan]})
+    scores.attrs["settings"] = {"steps": {"zico": ["zico"], "zen": ["gone"]}}
+    costs = read_costs(scores)
+    assert costs(["zico"]) == 2.0
+    with pytest.raises(InputError, match="no time of gone"):
+        costs(["zen"])
+    with pytest.raises(InputError, match="no time of snip"):
+        costs(["snip"])
+
+
+def test_trade_off_is_the_mean_of_scaled_columns():
+    scores = elimination.trade_off(pd.Series([13.0, 1.0, 2.5]), pd.Series([1.0, 5.0, 3.0]))
+    assert scores.tolist() == pytest.approx([0.5, 0.5, 0.5 * (1.5 / 12 + 0.5)])
+    assert elimination.trade_off(pd.Series([1.0, 2.0]), pd.Series([4.0, 4.0])).tolist() == [0.0, 0.5]
+
+
+def test_elimination_keeps_what_matters(rows):
+    deposit = elimination.study(rows, COSTS, scheme="grouped", seed=0)
+    steps = deposit.tables["steps"]
+    assert steps["count"].tolist() == list(range(1, len(PROXIES) + 4))
+    assert steps["selected"].iloc[0] in ("zico", "params")
+    sets = [set(names.split(",")) for names in steps["selected"]]
+    assert all(small < large for small, large in pairwise(sets))
+    assert steps["dropped"].tolist()[1:] == [(b - a).pop() for a, b in pairwise(sets)]
+    picks = deposit.settings["picks"]
+    assert len(picks["GreenFactory"]) == steps.loc[steps["rmse"].idxmin(), "count"]
+    assert len(picks["GreenFactory-Fast"]) == steps.loc[steps["score"].idxmin(), "count"]
+    assert elimination.check(rows, deposit)["rmse_difference"].abs().max() == 0
+    with pytest.raises(DisagreementError, match="rmse"):
+        elimination.check(rows, changed(deposit, "steps", "rmse", 1.1))
+
+
+def test_eliminations_check_notices_another_first_step(rows):
+    deposit = elimination.study(rows, COSTS, scheme="random", seed=0)
+    deposit.tables["steps"].loc[len(deposit.tables["steps"]) - 1, "dropped"] = "zico"
+    with pytest.raises(DisagreementError, match="first feature to go"):
+        elimination.check(rows, deposit)
+
+
+def test_ranges_are_those_of_the_paper():
+    assert RANGES["n_estimators"] == (10, 1000) and RANGES["max_depth"] == (10, 100)
+    assert MAX_FEATURES == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, "sqrt", "log2"]
+
+
+def test_features_a_split_are_cut_to_those_there_are(rows):
+    model = build_tuned({**FOREST, "max_features": 10}, 2, 0)
+    assert model[-1].max_features == 2
+    assert build_tuned(FOREST, 2, 0)[-1].max_features == "sqrt"
+
+
+@pytest.fixture
+def small_forests(monkeypatch):
+    from zcp.ensemble import hyperparameters
+
+    monkeypatch.setitem(hyperparameters.RANGES, "n_estimators", (2, 6))
+
+
+def trials_of(study: optuna.Study):
+    return [(t.params, t.value) for t in study.trials]
+
+
+def test_a_resumed_search_is_an_undisturbed_one(rows, tmp_path, small_forests):
+    options = {"scheme": "random", "seed": 0}
+    whole = tuning.tune(rows, PROXIES, 13, **options)
+    storage = tmp_path / "trials.db"
+    tuning.tune(rows, PROXIES, 4, **options, storage=storage)
+    name = optuna.get_all_study_names(f"sqlite:///{storage}")[0]
+    killed = optuna.load_study(study_name=name, storage=f"sqlite:///{storage}")
+    killed.ask()  # a trial that a killed process left unfinished
+    resumed = tuning.tune(rows, PROXIES[::-1], 13, **options, storage=storage)
+    assert trials_of(resumed) == trials_of(whole)
+    assert trials_of(tuning.tune(rows, PROXIES, 3, **options, storage=storage)) == trials_of(whole)[:3]
+
+
+def test_trials_of_other_data_are_never_mixed(rows, tmp_path, small_forests):
+    storage = tmp_path / "trials.db"
+    for each, seed in ((rows, 0), (make_examples(30, seed=1), 0), (rows, 1)):
+        assert len(tuning.tune(each, PROXIES, 2, scheme="random", seed=seed, storage=storage).trials) == 2
+    assert len(optuna.get_all_study_names(f"sqlite:///{storage}")) == 3
+
+
+def test_tuning_deposit_checks_itself(rows, tmp_path, small_forests):
+    picks = {"GreenFactory": PROXIES, "GreenFactory-Fast": ["zico"]}
+    deposit = tuning.study(rows, picks, 5, scheme="random", seed=0, storage=tmp_path / "t.db")
+    results.write(deposit, tmp_path)
+    deposit = results.read(deposit.name, tmp_path)
+    trials = deposit.tables["trials"]
+    assert (trials.groupby("ensemble")["rmse"].cummin() == trials["best"]).all()
+    assert deposit.tables["importances"].groupby("ensemble")["importance"].sum().round(6).eq(1).all()
+    assert len(tuning.check(rows, deposit, 2)) >= 4
+    with pytest.raises(DisagreementError, match="ensemble"):
+        tuning.check(rows, changed(deposit, "trials", "rmse", 0.9), 2)
+
+
+@pytest.fixture(scope="module")
+def many():
+    return make_examples(80)
+
+
+@pytest.fixture(scope="module")
+def evaluated(many):
+    ensembles = {
+        "GreenFactory": evaluation.Ensemble([*PROXIES, "dataset=cifar10", "dataset=cifar100"], FOREST),
+        "GreenFactory-Fast": evaluation.Ensemble(["zico"], FOREST),
+    }
+    return evaluation.study(many, ensembles, [0, 1])
+
+
+def test_evaluation_measures_every_name_in_every_cell(evaluated):
+    cells = evaluated.tables["cells"]
+    assert len(cells) == 3 * 2 * 6 * (len(PROXIES) + 2)
+    is_ensemble = cells["name"].isin(["GreenFactory", "GreenFactory-Fast"])
+    assert (cells["rmse"].notna() == is_ensemble).all()
+    assert (cells.loc[cells["name"] != "naswot", "failed"] == 0).all()
+    means = cells.groupby("name")["abs_kendall"].mean()
+    assert means["GreenFactory"] > 0.6 > means["naswot"]
+
+
+def test_a_cell_is_the_correlation_over_its_test_rows(many, evaluated):
+    test = many.take(split(many, "grouped", 1).test)
+    cell = (test.labels["space"] == "tss") & (test.labels["dataset"] == "cifar100")
+    slow = kendalltau(test.features.loc[cell, "zico"], test.accuracy[cell]).statistic
+    where = (
+        "scheme == 'grouped' and seed == 1 and name == 'zico' and space == 'tss' and dataset == 'cifar100'"
+    )
+    row = evaluated.tables["cells"].query(where).iloc[0]
+    assert row["abs_kendall"] == pytest.approx(abs(slow)) and row["n"] == cell.sum()
+
+
+def test_evaluation_checks_itself(many, evaluated, tmp_path):
+    results.write(evaluated, tmp_path)
+    deposit = results.read(evaluated.name, tmp_path)
+    ensembles = {n: evaluation.Ensemble(**e) for n, e in deposit.settings["ensembles"].items()}
+    live = evaluation.evaluate(many, ensembles, "random", 1)
+    assert len(evaluation.check(live, deposit)) == len(live)
+    with pytest.raises(DisagreementError, match="abs_kendall"):
+        evaluation.check(live, changed(deposit, "cells", "abs_kendall", 0.9))
+
+
+def test_evaluation_stands_beside_the_paper(evaluated):
+    twin = evaluation.compare_with_paper(evaluated.tables["summary"])
+    keys = ["scheme", "published", "space", "dataset", "metric"]
+    assert not twin.duplicated(keys).any()
+    row = twin.set_index(keys).loc[("random", "GreenFactory", "sss", "cifar10", "abs_kendall")]
+    assert row["paper"] == 0.907 and row["difference"] == pytest.approx(row["ours"] - 0.907)
+    assert set(twin["scheme"]) == {"random", "stratified"}
+    assert {"#Params", "NASWOT", "ZiCo"} <= set(twin["published"])
+
+
+def test_tables_of_the_page_hold_what_was_measured(evaluated):
+    summary = evaluated.tables["summary"]
+    table = evaluation.compare_schemes(summary, ["GreenFactory", "zico"]).set_index(["name", "split"])
+    where = "scheme == 'grouped' and name == 'zico' and space == 'tss' and dataset == 'cifar10'"
+    assert table.loc[("zico", "grouped"), "tss cifar10"] == summary.query(where)["abs_kendall"].iloc[0]
+    assert [split for name, split in table.index if name == "zico"] == list(evaluation.SCHEMES)
+    twin = evaluation.compare_with_paper(summary).query("scheme == 'random'")
+    stacked = evaluation.stack_twin(twin, "abs_kendall").set_index(["published", "numbers"])
+    ours, paper, difference = (
+        stacked.loc[("ZiCo", k), "sss cifar10"] for k in ("ours", "paper", "difference")
+    )
+    assert paper == 0.734 and difference == pytest.approx(ours - paper)
+
+
+def test_published_names_are_all_known():
+    assert set(published.read_table("5", "6", "8", "9")["name"]) == set(published.COLUMNS)
+    with pytest.raises(InputError, match="no table 12"):
+        published.read_table("12")

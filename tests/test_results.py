@@ -1,0 +1,92 @@
+import json
+import math
+
+import pandas as pd
+import pytest
+
+from zcp import results
+from zcp.errors import InputError
+from zcp.results import Deposit, DisagreementError, agree
+
+
+@pytest.fixture
+def deposit():
+    table = pd.DataFrame({"name": ["a", "b"], "seed": [0, 1], "rmse": [1.25, math.nan]})
+    return Deposit("section-test", {"seeds": [0, 1]}, {"fits": table}, {"scores_sha256": "0" * 64})
+
+
+def test_a_deposit_comes_back(deposit, tmp_path):
+    path = results.write(deposit, tmp_path)
+    back = results.read("section-test", tmp_path)
+    assert (back.name, back.settings, back.provenance) == (deposit.name, deposit.settings, deposit.provenance)
+    pd.testing.assert_frame_equal(back.tables["fits"], deposit.tables["fits"])
+    assert list(tmp_path.iterdir()) == [path]
+    json.loads(path.read_text(), parse_constant=pytest.fail)
+
+
+def test_a_failed_write_keeps_the_old_deposit(deposit, tmp_path):
+    path = results.write(deposit, tmp_path)
+    before = path.read_text()
+    with pytest.raises(TypeError):
+        results.write(Deposit("section-test", {"bad": object()}, {}), tmp_path)
+    assert path.read_text() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_deposit_says_how_to_make_it(tmp_path):
+    with pytest.raises(InputError, match="PROFILE=paper"):
+        results.read("nothing", tmp_path)
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[:-30], lambda text: "{}", lambda text: "[1]"])
+def test_a_damaged_deposit_is_refused(deposit, tmp_path, damage):
+    path = results.write(deposit, tmp_path)
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(InputError, match="not a whole deposit"):
+        results.read("section-test", tmp_path)
+
+
+def test_scores_must_be_those_of_the_deposit(deposit, tmp_path):
+    scores = tmp_path / "scores.parquet"
+    scores.write_bytes(b"scores")
+    same = Deposit("d", {}, {}, {"scores_sha256": results.sha256(scores)})
+    results.require_same_scores(same, scores)
+    with pytest.raises(DisagreementError, match=r"scores\.parquet"):
+        results.require_same_scores(deposit, scores)
+
+
+def frame(**columns):
+    return pd.DataFrame({"name": ["a", "b"], **columns})
+
+
+def test_agreement_shows_both_values():
+    both = agree(frame(rmse=[1.0, 2.01]), frame(rmse=[1.0, 2.0]), keys=["name"], tolerances={"rmse": 0.02})
+    assert both["rmse_difference"].tolist() == pytest.approx([0.0, 0.01])
+
+
+@pytest.mark.parametrize(
+    ("live", "tolerance", "message"),
+    [
+        (frame(rmse=[1.0, 2.1]), 0.02, r"'b'.*2\.1 live but 2 in the deposit"),
+        (frame(rmse=[1.0, 2.01]), pd.Series([0.1, 0.001]), "'b'"),
+        (frame(rmse=[math.nan, 2.0]), 0.02, "'a'"),
+        (frame(rmse=[1.0, math.inf]), 0.02, "'b'"),
+        (pd.DataFrame({"name": ["c"], "rmse": [1.0]}), 0.02, "never deposited"),
+        (frame(rmse=[1.0, 2.0]).iloc[:0], 0.02, "nothing was compared"),
+    ],
+)
+def test_disagreement_is_loud(live, tolerance, message):
+    with pytest.raises(DisagreementError, match=message):
+        agree(live, frame(rmse=[1.0, 2.0]), keys=["name"], tolerances={"rmse": tolerance})
+
+
+def test_nan_on_both_sides_agrees():
+    both = frame(rmse=[math.nan, 2.0])
+    assert len(agree(both, both, keys=["name"], tolerances={"rmse": 0.0})) == 2
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_prose_never_says_nan(value):
+    with pytest.raises(InputError, match="best_rmse"):
+        results.finite(value, "best_rmse")
+    assert results.finite(2, "two") == 2.0
