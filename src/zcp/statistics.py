@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zcp import blocks, layerwise, passes, tangent
+from zcp import blocks, layerwise, passes, tangent, triples
 from zcp.batchnorm import make_twice_differentiable
 from zcp.errors import InputError, Undefined
 from zcp.expressions import Expression
@@ -228,6 +228,13 @@ class Statistics(Lazy):
             loss = self.loss(self.forward(self.network, inputs).logits, labels)
             found.append(self.gradients(loss, self.weights))
         return found
+
+    @lazy
+    def feature_gradients(self) -> dict[Tensor, Tensor]:
+        """Gradients of the sum of the pooled features of the first batch, by the tensor that they belong to."""
+        wanted = triples.differentiated(self.data)
+        features = triples.pooled_features(self.data)
+        return dict(zip(wanted, self.gradients(features, wanted, keep_graph=True), strict=True))
 
     @lazy
     def formula_values(self) -> dict[Expression, list[float]]:

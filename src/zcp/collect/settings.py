@@ -16,7 +16,7 @@ import torch
 from zcp.collect.digests import image_digests
 from zcp.errors import InputError
 from zcp.provenance import versions
-from zcp.registry import get_proxy, list_proxies
+from zcp.registry import default_proxies, get_proxy, list_proxies
 
 INPUTS = ("images", "gaussian")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -88,7 +88,7 @@ def choose_settings(
         raise InputError(f"--batch must be 2 or more, not {batch}")
     if inputs not in INPUTS:
         raise InputError(f"unknown inputs {inputs!r}; choose one of {', '.join(INPUTS)}")
-    wanted = {get_proxy(name).name for name in (list_proxies() if proxies is None else proxies)}
+    wanted = {get_proxy(name).name for name in (default_proxies() if proxies is None else proxies)}
     if not wanted:
         raise InputError("no proxies were chosen; name one, or leave --proxies out for all")
     return Settings(

@@ -59,7 +59,7 @@ def tune(
         percent.
     """
     parts = split(examples, scheme, seed)
-    study = _open(_study_name(examples, features, scheme, seed), storage)
+    study = _open(_study_name(examples, features, parts, seed), storage)
     while (done := len(_complete(study))) < trials:
         study.sampler = TPESampler(seed=seed_for("tpe", seed, done) % 2**32)
         study.optimize(
@@ -154,11 +154,13 @@ def _complete(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
-def _study_name(examples: Examples, features: Sequence[str], scheme: str, seed: int) -> str:
+def _study_name(examples: Examples, features: Sequence[str], parts: Split, seed: int) -> str:
     """Name everything that an error depends on, so that trials of other data never mix."""
-    digest = hashlib.sha256(json.dumps([sorted(features), scheme, seed]).encode())
+    digest = hashlib.sha256(json.dumps([sorted(features), seed]).encode())
     for values in (examples.features[sorted(features)], examples.accuracy, examples.labels):
         digest.update(pd.util.hash_pandas_object(values).to_numpy().tobytes())
+    for rows in parts:
+        digest.update(rows.astype("int64").tobytes())
     return f"{examples.target}-{digest.hexdigest()[:16]}"
 
 

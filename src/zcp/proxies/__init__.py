@@ -17,6 +17,7 @@ from zcp.proxies import (
     aznas,
     nngp,
     gennas,
+    eznas,
     greenmachine,
 )
 
@@ -24,6 +25,7 @@ __all__ = [
     "activation",
     "aznas",
     "counts",
+    "eznas",
     "gennas",
     "gradient",
     "greenmachine",

@@ -19,7 +19,7 @@ def synflow(s: Statistics) -> Tensor:
     return torch.stack([saliency.sum() for saliency in s.synaptic_saliency]).sum()
 
 
-@proxy(init="default", source="white2023nasbenchsuitezero", data=False, labels=False)
+@proxy(init="default", source="krishnakumar2022nasbenchsuitezero", data=False, labels=False)
 def log_synflow(s: Statistics) -> float:
     """Natural logarithm of `synflow`, the form in which it is published; -inf without a live path."""
     value = float(synflow(s))

@@ -1,0 +1,71 @@
+"""EZNAS: programs over layer statistics that an evolution found (Akhauri et al. 2022)."""
+
+import math
+
+from torch import nn
+
+from zcp.errors import Undefined
+from zcp.expressions import parse, read_formulas
+from zcp.registry import proxy
+from zcp.statistics import Statistics
+from zcp.triples import FEATURES, Rule, evaluate, executed_triples, reference_triples
+
+#: The programs of the repository, by name; `darts` is the one that its tables show, for all search spaces.
+PROGRAMS = read_formulas("eznas")
+_EXACT = "frobenius_norm(sigmoid(signed_log(round(determinant(sign(inpactgrad_D))))))"
+
+
+@proxy(init="eznas", source="akhauri2022eznas", data=True, labels=False)
+def eznas(s: Statistics) -> float:
+    r"""Mean over layers of $\|\sigma(\log\det\,\mathrm{sign}(\partial S/\partial x))\|_F$, S the sum of pooled features.
+
+    x (B, C, H, W) is the input of a ReLU, convolution, batch norm; the determinants are those of its B C square
+    maps of signs. As in the published code: a ReLU that never runs counts as a layer of value 0, cells without a
+    convolution are read in order of execution, and a singular map counts as its rounding error makes it, which a
+    half does where that is negative and a one where positive. A dead network gives 0. See `eznas_exact`.
+    """
+    return program_score(s, PROGRAMS["darts"], reference_triples)
+
+
+@proxy(
+    init="eznas",
+    source="akhauri2022eznas",
+    data=True,
+    labels=False,
+    optional="a variant of eznas without the artefacts of its published code",
+)
+def eznas_exact(s: Statistics) -> float:
+    """The same over every ReLU, convolution, batch norm that ran in a row, singular maps counting 0.
+
+    The determinant of a matrix of signs is an integer, so rounding gives it exactly: the value depends neither on
+    the device nor on the precision of the determinant.
+    """
+    return program_score(s, _EXACT, executed_triples)
+
+
+def program_score(s: Statistics, text: str, rule: Rule) -> float:
+    """Return the mean over triples of a program's value; triples without a finite value do not count.
+
+    Args:
+        s: the statistics.
+        text: the program, over the features of `zcp.triples`.
+        rule: which triples.
+
+    Raises:
+        InputError: if the program is malformed.
+        Undefined: if there is no triple with a value, or a determinant is asked of maps that are not square.
+    """
+    expression = parse(text, FEATURES)
+    if any("determinant" in node.name for node in expression.walk()):
+        _check_square(s)
+    values = [value for (value,) in evaluate(s, rule, [expression]) if math.isfinite(value)]
+    if not values:
+        raise Undefined("the program has no finite value for any triple")
+    return math.fsum(values) / len(values)
+
+
+def _check_square(s: Statistics) -> None:
+    for call in s.data.of(nn.ReLU, nn.Conv2d):
+        if call.input.ndim == 4 and call.input.shape[-1] != call.input.shape[-2]:
+            shape = tuple(call.input.shape[-2:])
+            raise Undefined(f"EZNAS takes determinants of feature maps, and these are not square: {shape}")
