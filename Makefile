@@ -29,7 +29,7 @@ test: $(VENV)/test
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest
+	pytest -n 2 --dist loadfile
 
 bench: $(VENV)/study
 	python -m bench

@@ -20,7 +20,9 @@ class _Gradient(torch.autograd.Function):
     """The backward of a batch norm as a function of (output gradient, input, weight)."""
 
     @staticmethod
-    def forward(ctx: Any, dy: Tensor, x: Tensor, weight: Tensor, mean: Tensor, invstd: Tensor, eps: float) -> Any:
+    def forward(
+        ctx: Any, dy: Tensor, x: Tensor, weight: Tensor, mean: Tensor, invstd: Tensor, eps: float
+    ) -> Any:
         dx, dweight, dbias = _BACKWARD(dy, x, weight, None, None, mean, invstd, True, eps, _ALL)
         ctx.save_for_backward(dy, x, weight, mean, invstd, dweight, dbias)
         ctx.eps = eps
@@ -38,7 +40,7 @@ class _Gradient(torch.autograd.Function):
             v = torch.zeros_like(x)
         ddy, v_xhat, v_sum = _BACKWARD(v, x, weight, None, None, mean, invstd, True, ctx.eps, _ALL)
         v_dy = torch.linalg.vecdot(v.flatten(2), dy.flatten(2)).sum(0)
-        # With xhat the normalised input: dx = weight * invstd * (dy - mean(dy) - xhat * mean(dy * xhat)).
+        # xhat is the normalised input: dx = weight * invstd * (dy - mean(dy) - xhat * mean(dy * xhat)).
         dweight = invstd * (v_dy - (v_sum * dy_sum + v_xhat * dy_xhat) / count)
         k = -weight * invstd.square() / count
         of_v = k * dy_xhat
@@ -76,7 +78,7 @@ def _spread(channels: Tensor) -> Tensor:
 
 
 class TwiceDifferentiable(nn.BatchNorm2d):
-    """A batch norm with the cheap second derivative; without affine parameters or a graph it is the plain one."""
+    """A batch norm with the cheap second derivative, where it has affine parameters and a graph."""
 
     def forward(self, x: Tensor) -> Tensor:
         plain = self.weight is None or self.momentum is None or x.ndim != 4

@@ -117,7 +117,11 @@ class _Layers:
         calls = s.data.of(*LAYERS)
         gradients = s.loss_gradients_graph.by_tensor if needs_gradients(kinds) else {}
         taken = [
-            {f"pass_{kind}": gradients[t].detach() for kind, t in _gradients_of(call).items() if t in gradients}
+            {
+                f"pass_{kind}": gradients[t].detach()
+                for kind, t in _gradients_of(call).items()
+                if t in gradients
+            }
             | {"pass_fwd_input": call.input.detach(), "pass_fwd_output": call.output.detach()}
             for call in calls
         ]

@@ -71,15 +71,19 @@ def reference_triples(network: nn.Module, forward: Pass) -> list[Triple | None]:
     """
     calls = {call.module: call for call in forward.calls}
     listed = [module for module in network.modules() if isinstance(module, _KINDS)]
-    kept = [m for m, after in pairwise([*listed, None]) if not isinstance(m, nn.Conv2d) or _is_norm(after)][2:]
+    kept = [m for m, after in pairwise([*listed, None]) if not isinstance(m, nn.Conv2d) or _is_norm(after)][
+        2:
+    ]
     if kept and isinstance(kept[-1], nn.ReLU):
         kept.pop()
     if len(kept) > 1 and _is_norm(kept[-1]) and _is_norm(kept[-2]):
         kept.pop()
     slots: list[nn.Module | None] = []
-    for module in kept:
-        if isinstance(module, nn.Conv2d) and len(slots) % 3 == 0:
-            slots.append(None)
+    for module, after in pairwise([*kept, None]):
+        if len(slots) % 3 == 0 and module in calls and after in calls:
+            # No ReLU before a convolution that its batch norm follows in the data, too: the silent one.
+            if isinstance(module, nn.Conv2d) and _origin(calls[after].input) is calls[module].output:
+                slots.append(None)
         slots.append(module)
     if len(slots) % 3:
         slots = list(_in_execution_order(forward))
@@ -120,7 +124,9 @@ def pooled_features(forward: Pass) -> Tensor:
 def differentiated(forward: Pass) -> list[Tensor]:
     """Return all tensors that a triple's gradients are with respect to."""
     calls = forward.of(*_KINDS)
-    weights = [call.module.weight for call in calls if isinstance(getattr(call.module, "weight", None), Tensor)]
+    weights = [
+        call.module.weight for call in calls if isinstance(getattr(call.module, "weight", None), Tensor)
+    ]
     return list(dict.fromkeys([*(c.input for c in calls), *(c.output for c in calls), *weights]))  # type: ignore[arg-type]
 
 

@@ -88,7 +88,9 @@ class Program:
                 shapes.append(OPERATORS[operator].shape(given) if len(given) == len(arguments) else None)
         return shapes
 
-    def _demands(self, shapes: Sequence[Shape | None]) -> tuple[list[int], list[dict[int, int]], list[list[int]]]:
+    def _demands(
+        self, shapes: Sequence[Shape | None]
+    ) -> tuple[list[int], list[dict[int, int]], list[list[int]]]:
         counts = [0] * len(shapes)
         reads: list[dict[int, int]] = [{} for _ in shapes]
         readers: list[list[int]] = [[] for _ in shapes]

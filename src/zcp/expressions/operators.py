@@ -116,7 +116,9 @@ def _test(function: Callable[..., Tensor], meaning: str) -> Operator:
 
 
 def _reduce(function: Callable[[Tensor], Tensor], meaning: str) -> Operator:
-    return Operator(1, _scalar, _all, lambda v, s, _n, _m: function(v[0][: math.prod(s[0])]).reshape(1), meaning)
+    return Operator(
+        1, _scalar, _all, lambda v, s, _n, _m: function(v[0][: math.prod(s[0])]).reshape(1), meaning
+    )
 
 
 def _reduce_pair(function: Callable[[Tensor, Tensor], Tensor], meaning: str) -> Operator:
@@ -290,10 +292,10 @@ OPERATORS: dict[str, Operator] = {
     "power": _unary(torch.square, "a squared"),
     "exp": _unary(torch.exp, "e to the a"),
     "log": _unary(_log, "natural logarithm, 0 where a <= 0"),
-    "abslog": _unary(lambda a: torch.where(a == 0, 1.0, a).log_().abs_(), "|log a|, 0 where a = 0, NaN below"),
-    "signed_log": _unary(
-        lambda a: a.log().nan_to_num_(0.0, math.inf, -math.inf), "log a, 0 where a < 0"
+    "abslog": _unary(
+        lambda a: torch.where(a == 0, 1.0, a).log_().abs_(), "|log a|, 0 where a = 0, NaN below"
     ),
+    "signed_log": _unary(lambda a: a.log().nan_to_num_(0.0, math.inf, -math.inf), "log a, 0 where a < 0"),
     "round": _unary(torch.round, "nearest integer"),
     "relu": _unary(torch.relu, "a where positive, else 0"),
     "sign": _unary(torch.sign, "-1, 0 or 1"),

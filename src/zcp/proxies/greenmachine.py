@@ -62,7 +62,9 @@ def formula_proxy(
         False
     """
     if name in REGISTRY:
-        raise InputError(f"a formula cannot be called {name!r}: there is a proxy of that name; choose another")
+        raise InputError(
+            f"a formula cannot be called {name!r}: there is a proxy of that name; choose another"
+        )
     expression = parse(text, FEATURES)
     reads = [FEATURES[feature] for feature in expression.features]
     return Proxy(
