@@ -1,11 +1,11 @@
 """Formulas over the statistics of every layer, from four passes.
 
 A layer is one execution of a convolution, a batch norm or a linear layer. Its features are named
-`<pass>_<kind>`. Passes: `pass` (the first batch), `pass_noise` (standard normal inputs), `pass_perturbation` (the
-first batch plus 0.1 times standard normal noise, every statistic but the weight MINUS that of `pass`, as in
-EZNAS) and `random` (inputs uniform on [0, 1), random labels). Kinds: `fwd_input`, `fwd_output`, the gradients of
-the mean cross-entropy with respect to both, `bwd_input` (what flows through this layer alone) and `bwd_output`,
-`wt` (the weight, the same in all passes) and `grad` (its gradient).
+`<pass>_<kind>`. Passes: `pass` (the first batch), `pass_noise` (standard normal inputs), `pass_perturbation`
+(the first batch plus 0.1 times standard normal noise, every statistic but the weight MINUS that of `pass`, as
+in EZNAS) and `random` (inputs uniform on [0, 1), random labels). Kinds: `fwd_input`, `fwd_output`, the gradients
+of the mean cross-entropy with respect to both, `bwd_input` (what flows through this layer alone) and
+`bwd_output`, `wt` (the weight, the same in all passes) and `grad` (its gradient).
 
 The tensors of all passes of one network do not fit into memory side by side. So the passes run one after the
 other, the gradients of a pass are taken while its backward runs, and each statistic goes at once into the
@@ -59,7 +59,7 @@ def needs_gradients(kinds: set[str]) -> bool:
 
 
 def layer_tensors(forward: Pass) -> list[Tensor]:
-    """Return the inputs, outputs and weights of all layers of a pass, whose gradients are their statistics."""
+    """Return the tensors of all layers that their gradients are with respect to."""
     return [tensor for call in forward.of(*LAYERS) for tensor in _gradients_of(call).values()]
 
 
@@ -91,7 +91,7 @@ def evaluate(s: "Statistics", program: Program) -> list[list[float]]:
 
 
 class _Rebound(nn.Module):
-    """A network that runs with leaves of its own in place of its parameters, so that these get no gradient."""
+    """A network that runs with leaves of its own in place of its parameters: these get no gradient."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -204,7 +204,7 @@ def _listen(evaluation: Evaluation, awaited: dict[str, Tensor], name: str, tenso
         evaluation.offer(name, gradient)
 
     if tensor.is_leaf:
-        tensor.register_post_accumulate_grad_hook(lambda leaf: take(leaf.grad))  # type: ignore[arg-type]
+        tensor.register_post_accumulate_grad_hook(lambda leaf: take(leaf.grad))  # type: ignore[no-untyped-call]
     else:
         tensor.register_hook(take)  # type: ignore[no-untyped-call]
 

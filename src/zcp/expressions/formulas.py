@@ -11,7 +11,8 @@ def read_formulas(name: str) -> dict[str, str]:
     """Return the formulas of the file `name`.txt beside this module, by label, in order.
 
     Args:
-        name: `greenmachine` (Figure 5 of GreenFactory's supplement) or `eznas` (the programs of its repository).
+        name: `greenmachine` (Figure 5 of GreenFactory's supplement) or `eznas` (the programs that EZNAS's
+            repository holds).
     """
     text = files(__package__).joinpath(f"{name}.txt").read_text(encoding="utf-8")
     _, *parts = _HEAD.split(re.sub(r"(?m)^#.*\n", "", text))

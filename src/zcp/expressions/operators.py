@@ -1,8 +1,8 @@
 """The operators of EZNAS and GreenMachine, completed where the originals raise an error.
 
 EZNAS (Akhauri et al. 2022) published its operators; GreenMachine (Cortes et al. 2024) published formulas over
-them and no code. Where operands do not fit, EZNAS drops the layer. **What is done instead is ours**, all of it
-in this module:
+them and no code. Where operands do not fit, EZNAS drops the layer. **What is done instead is ours**, and all of
+it is in this module:
 
 * two operands of different shapes: a 0-d one is repeated; otherwise both are flattened and the longer is cut;
 * `softmax`, `kl_div`: over dimension 1, of 1-d and 3-d tensors 0 (PyTorch's implicit choice); a 0-d gives 1;
@@ -254,7 +254,7 @@ def _cosine(a: Tensor, b: Tensor) -> Tensor:
     rows = a.shape[0] if a.ndim else 1
     a, b = a.reshape(rows, -1), b.reshape(rows, -1)
     norms = a.norm(dim=1).clamp_min(1e-8) * b.norm(dim=1).clamp_min(1e-8)
-    products = torch.linalg.vecdot(a, b) if a.shape[1] > 1 else (a * b)[:, 0]
+    products: Tensor = torch.linalg.vecdot(a, b) if a.shape[1] > 1 else (a * b)[:, 0]
     return (products / norms).sum()
 
 

@@ -1,4 +1,4 @@
-"""From text to tree: `formula = feature | operator(formula, ...) | (formula)`, blanks and line breaks free."""
+"""From text to tree: `formula = feature | operator(formula, ...) | (formula)`, blanks are free."""
 
 import difflib
 import re
