@@ -3,8 +3,8 @@
 A layer is one execution of a convolution, a batch norm or a linear layer. Its features are named
 `<pass>_<kind>`. Passes: `pass` (the first batch), `pass_noise` (standard normal inputs), `pass_perturbation`
 (the first batch plus 0.1 times standard normal noise, every statistic but the weight MINUS that of `pass`, as
-in EZNAS) and `random` (inputs uniform on [0, 1), random labels). Kinds: `fwd_input`, `fwd_output`, the gradients
-of the mean cross-entropy with respect to both, `bwd_input` (what flows through this layer alone) and
+in EZNAS) and `random` (inputs uniform on [0, 1), random labels). Kinds: `fwd_input`, `fwd_output`, the
+gradients of the mean cross-entropy with respect to both, `bwd_input` (what flows through this layer alone) and
 `bwd_output`, `wt` (the weight, the same in all passes) and `grad` (its gradient).
 
 The tensors of all passes of one network do not fit into memory side by side. So the passes run one after the

@@ -231,7 +231,7 @@ class Statistics(Lazy):
 
     @lazy
     def feature_gradients(self) -> dict[Tensor, Tensor]:
-        """Gradients of the sum of the pooled features of the first batch, by the tensor that they belong to."""
+        """Gradients of the sum of the pooled features of the first batch, by tensor."""
         wanted = triples.differentiated(self.data)
         features = triples.pooled_features(self.data)
         return dict(zip(wanted, self.gradients(features, wanted, keep_graph=True), strict=True))

@@ -1,10 +1,11 @@
 """The statistics of EZNAS: of triples of modules, in passes that differentiate the pooled features.
 
 A triple (first, second, third) is ReLU, convolution, batch norm in most networks. Its features are
-`<slot>_<pass>`: `inpact` (input of the first), `inpactgrad` (its gradient through this module alone), `preact` and
-`preactgrad` (input of the second), `act` and `actgrad` (output of the third), `wtgrad`, and `wt` alone (weight of
-the second). Passes: D (the first batch), N (standard normal inputs), P (the first batch plus 0.1 times noise,
-MINUS D). Differentiated is the sum of the features that enter the last linear layer; labels play no part.
+`<slot>_<pass>`: `inpact` (input of the first), `inpactgrad` (its gradient through this module alone), `preact`
+and `preactgrad` (input of the second), `act` and `actgrad` (output of the third), `wtgrad`, and `wt` alone
+(weight of the second). Passes: D (the first batch), N (standard normal inputs), P (the first batch plus 0.1
+times noise, MINUS D). Differentiated is the sum of the features that enter the last linear layer; labels play
+no part.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,7 +44,7 @@ Rule = Callable[[nn.Module, Pass], Sequence[Triple | None]]
 
 
 def executed_triples(_network: nn.Module, forward: Pass) -> list[Triple | None]:
-    """Return every ReLU, convolution, batch norm that ran as a chain, the output of one the input of the next."""
+    """Return every ReLU, convolution, batch norm that ran as a chain, each on the output of the one before."""
     made = {call.output: call for call in forward.calls}
     found: list[Triple | None] = []
     for third in forward.of(nn.BatchNorm2d):
@@ -60,14 +61,18 @@ def _origin(tensor: Tensor) -> Tensor:
     return tensor if tensor._base is None else tensor._base
 
 
+def _follows(call: Call, before: Call) -> bool:
+    return _origin(call.input) is before.output
+
+
 def reference_triples(network: nn.Module, forward: Pass) -> list[Triple | None]:
     """Return the triples that EZNAS's published code reads.
 
-    It lists modules in order of registration, drops convolutions that no batch norm follows, the stem, and the
-    last ReLU and batch norm, and cuts the rest into threes. Where that fails (NATS-Bench cells without a
-    convolution) it takes modules in order of execution and, expecting convolution, batch norm, ReLU in turn, skips
-    what does not fit together with its successor. The projection of NATS-Bench's size space carries a ReLU that
-    never runs: its triple cannot be read.
+    It lists modules in order of registration, drops convolutions that no batch norm follows, the stem, and
+    the last ReLU and batch norm, and cuts the rest into threes. Where that fails (NATS-Bench cells without a
+    convolution) it takes modules in order of execution and, expecting convolution, batch norm, ReLU in turn,
+    skips what does not fit together with its successor. The projection of NATS-Bench's size space carries a
+    ReLU that never runs: its triple cannot be read.
     """
     calls = {call.module: call for call in forward.calls}
     listed = [module for module in network.modules() if isinstance(module, _KINDS)]
@@ -80,10 +85,10 @@ def reference_triples(network: nn.Module, forward: Pass) -> list[Triple | None]:
         kept.pop()
     slots: list[nn.Module | None] = []
     for module, after in pairwise([*kept, None]):
-        if len(slots) % 3 == 0 and module in calls and after in calls:
-            # No ReLU before a convolution that its batch norm follows in the data, too: the silent one.
-            if isinstance(module, nn.Conv2d) and _origin(calls[after].input) is calls[module].output:
-                slots.append(None)
+        first = len(slots) % 3 == 0 and isinstance(module, nn.Conv2d)
+        # No ReLU before a convolution that its batch norm follows in the data, too: the silent one.
+        if first and module in calls and after in calls and _follows(calls[after], calls[module]):
+            slots.append(None)
         slots.append(module)
     if len(slots) % 3:
         slots = list(_in_execution_order(forward))
@@ -124,14 +129,13 @@ def pooled_features(forward: Pass) -> Tensor:
 def differentiated(forward: Pass) -> list[Tensor]:
     """Return all tensors that a triple's gradients are with respect to."""
     calls = forward.of(*_KINDS)
-    weights = [
-        call.module.weight for call in calls if isinstance(getattr(call.module, "weight", None), Tensor)
-    ]
-    return list(dict.fromkeys([*(c.input for c in calls), *(c.output for c in calls), *weights]))  # type: ignore[arg-type]
+    weights = [getattr(call.module, "weight", None) for call in calls]
+    found = [*(call.input for call in calls), *(call.output for call in calls), *weights]
+    return list(dict.fromkeys(tensor for tensor in found if tensor is not None))
 
 
 def evaluate(s: "Statistics", rule: Rule, expressions: Sequence[Expression]) -> list[list[float]]:
-    """Return, for each triple, the mean over the elements of each formula's value; zeros where it was not read.
+    """Return, for each triple, the mean over the elements of each formula's value; 0 where it cannot be read.
 
     Raises:
         Undefined: if there is no triple.
@@ -167,7 +171,7 @@ def _take(s: "Statistics", which: str) -> tuple[Pass, dict[Tensor, Tensor]]:
 
 
 def _readable(triple: Triple | None, forward: Pass) -> Triple | None:
-    """Return the triple unless its gradient would be that of the network's inputs, which need none in EZNAS."""
+    """Return the triple unless it begins with the network's inputs, which get no gradient in EZNAS."""
     return None if triple is None or _origin(triple.first.input) is forward.inputs else triple
 
 

@@ -1,8 +1,8 @@
 """The operators of EZNAS and GreenMachine, completed where the originals raise an error.
 
 EZNAS (Akhauri et al. 2022) published its operators; GreenMachine (Cortes et al. 2024) published formulas over
-them and no code. Where operands do not fit, EZNAS drops the layer. **What is done instead is ours**, and all of
-it is in this module:
+them and no code. Where operands do not fit, EZNAS drops the layer. **What is done instead is ours**, and all
+of it is in this module:
 
 * two operands of different shapes: a 0-d one is repeated; otherwise both are flattened and the longer is cut;
 * `softmax`, `kl_div`: over dimension 1, of 1-d and 3-d tensors 0 (PyTorch's implicit choice); a 0-d gives 1;
@@ -219,7 +219,8 @@ def _determinant(v: Sequence[Tensor], s: Shapes, n: int, _maker: Maker) -> Tenso
         return v[0][:1]
     side = min(shape[-2:])
     matrices = v[0][: n * math.prod(shape[-2:])].reshape(n, *shape[-2:])[:, :side, :side]
-    return torch.linalg.det(matrices.double()).to(matrices.dtype)
+    found: Tensor = torch.linalg.det(matrices.double())
+    return found.to(matrices.dtype)
 
 
 def _transpose_shape(shapes: Shapes) -> Shape:
@@ -268,7 +269,7 @@ def _normalize(v: Sequence[Tensor], s: Shapes, n: int, _maker: Maker) -> Tensor:
         return torch.zeros_like(whole)
     centred = whole - whole.mean()
     # The inner product is several times faster than torch.std.
-    deviation = (torch.linalg.vecdot(centred, centred) / (len(whole) - 1)).sqrt()
+    deviation: Tensor = (torch.linalg.vecdot(centred, centred) / (len(whole) - 1)).sqrt()
     return (centred[:n] / deviation).nan_to_num_(0.0, math.inf, -math.inf)
 
 

@@ -17,12 +17,12 @@ _EXACT = "frobenius_norm(sigmoid(signed_log(round(determinant(sign(inpactgrad_D)
 
 @proxy(init="eznas", source="akhauri2022eznas", data=True, labels=False)
 def eznas(s: Statistics) -> float:
-    r"""Mean over layers of $\|\sigma(\log\det\,\mathrm{sign}(\partial S/\partial x))\|_F$, S the sum of pooled features.
+    r"""Mean over layers of $\|\sigma(\log\det\,\mathrm{sign}(\partial S/\partial x))\|_F$, S the sum of features.
 
-    x (B, C, H, W) is the input of a ReLU, convolution, batch norm; the determinants are those of its B C square
-    maps of signs. As in the published code: a ReLU that never runs counts as a layer of value 0, cells without a
-    convolution are read in order of execution, and a singular map counts as its rounding error makes it, which a
-    half does where that is negative and a one where positive. A dead network gives 0. See `eznas_exact`.
+    S sums the pooled features of the batch, x (B, C, H, W) is the input of a ReLU, convolution, batch norm, and
+    the determinants are those of its B C square maps of signs. As in the published code: a ReLU that never runs
+    counts as a layer of value 0, cells without a convolution are read in order of execution, and the determinant
+    of a singular map is what rounding makes of it. A dead network gives 0. See `eznas_exact`.
     """
     return program_score(s, PROGRAMS["darts"], reference_triples)
 
@@ -37,8 +37,8 @@ def eznas(s: Statistics) -> float:
 def eznas_exact(s: Statistics) -> float:
     """The same over every ReLU, convolution, batch norm that ran in a row, singular maps counting 0.
 
-    The determinant of a matrix of signs is an integer, so rounding gives it exactly: the value depends neither on
-    the device nor on the precision of the determinant.
+    The determinant of a matrix of signs is an integer, so that rounding removes the error of its computation,
+    which decides a tenth of the maps in `eznas`.
     """
     return program_score(s, _EXACT, executed_triples)
 

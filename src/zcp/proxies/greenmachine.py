@@ -1,7 +1,8 @@
 """GreenMachine: formulas over layer statistics that an evolution found (Cortes et al. 2024).
 
-The formulas are those that GreenFactory printed. Their authors published no code; how the operators work where
-the print does not say is ours (`zcp.expressions.operators`), as is what the statistics are (`zcp.layerwise`).
+The formulas are those that GreenFactory printed. Their authors published no code; how the operators work
+where the print does not say is ours (`zcp.expressions.operators`), and so is what the statistics are
+(`zcp.layerwise`).
 """
 
 import math
@@ -21,14 +22,14 @@ Mean over the elements of the value in each layer, then over the layers where it
 _NOTES = {
     "A": "Nearly data-independent: it compares noise with weights.",
     "B": "Almost one over the width.",
-    "C": "Counts exact coincidences, that is dead or unreachable units; 0 for every network of the size space.",
-    "D": "Exactly the mean of one over the number of input channels (batch norms: channels); data do not matter.",
+    "C": "Counts exact coincidences, that is dead or unreachable units; 0 in all of the size space.",
+    "D": "Exactly the mean of one over the number of (input) channels: data do not matter.",
     "E": "The statistics of the data enter through one scalar a layer.",
     "F": "About the root of the number of activations.",
     "G": "About the root of the number of weights.",
     "H": "GreenMachine-3. Counts elements: the cosine of a constant and a 0/1 tensor, summed.",
     "I": "GreenMachine-2. Almost one over the number of output channels.",
-    "J": "GreenMachine-1. Unverified: no reading of its matrix product was found that gives the published values.",
+    "J": "GreenMachine-1. Unverified: no reading of its matrix product gives the published values.",
 }
 
 
@@ -48,7 +49,7 @@ def formula_proxy(
 
     Args:
         name: of the proxy.
-        text: the formula, over the features of `zcp.layerwise` and the operators of `zcp.expressions.operators`.
+        text: over the features of `zcp.layerwise` and the operators of `zcp.expressions.operators`.
         init: weight initialisation, a key of `zcp.initialisation.INITIALISATIONS`.
         source: citation key.
         larger_is_better: direction in which networks are expected to improve.
@@ -58,7 +59,7 @@ def formula_proxy(
         InputError: if the formula is malformed, or there is a registered proxy of that name.
 
     Example:
-        >>> formula_proxy("noise", "frobenius_norm(greater_than(pass_noise_bwd_input, pass_noise_fwd_output))").data
+        >>> formula_proxy("active", "frobenius_norm(relu(pass_noise_fwd_output))").data
         False
     """
     if name in REGISTRY:
