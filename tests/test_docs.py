@@ -52,7 +52,7 @@ def test_make_installs_torch_first_and_on_its_own():
     installs = [line for line in printed.stdout.splitlines() if "pip install" in line]
     assert installs[0].split()[-1] == "torch==2.13.0" and len(installs) == 3
     assert all("--constraint constraints.txt" in line for line in installs[1:])
-    assert printed.stdout.splitlines()[-1] == "pytest"
+    assert printed.stdout.splitlines()[-1].startswith("pytest")
 
 
 def test_every_proxy_has_its_source_in_the_bibliography():

@@ -1,11 +1,13 @@
+import math
 from contextlib import suppress
 
 import pytest
 import torch
+import torch.nn.functional as F
 from tiny import CLASSES, SHAPE, Shared, batches, fingerprint, network
-from torch import nn
+from torch import Tensor, nn
 
-from zcp import InputError
+from zcp import InputError, score
 from zcp.passes import WATCHED, forward, gradients
 
 
@@ -106,3 +108,26 @@ def test_gradients_keep_or_free_the_graph():
     assert gradients(y, [x])[0].tolist() == [3, 3]
     with pytest.raises(RuntimeError, match="second time"):
         gradients(y, [x])
+
+
+class _Overwriting(nn.Module):
+    """The same network with its activation in place or not; the sum overwrites the second batch norm."""
+
+    def __init__(self, in_place: bool) -> None:
+        super().__init__()
+        self.conv, self.classifier, self.in_place = nn.Conv2d(3, 4, 3), nn.Linear(4, 5), in_place
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.conv(x), inplace=self.in_place)
+        return self.classifier(y.mean((2, 3)))
+
+
+def test_overwritten_outputs_are_noticed_and_cost_only_those_who_read_them():
+    torch.manual_seed(0)
+    pairs = [(torch.randn(4, 3, 8, 8), torch.arange(4))]
+    plain, overwriting = _Overwriting(False), _Overwriting(True)
+    overwriting.load_state_dict(plain.state_dict())
+    wanted = score(plain, pairs, ["grad_norm", "fisher"], init="keep")
+    found = score(overwriting, pairs, ["grad_norm", "fisher"], init="keep")
+    assert found["grad_norm"] == wanted["grad_norm"] and wanted["fisher"] > 0
+    assert math.isnan(found["fisher"]) and "overwrites" in found.reasons["fisher"]

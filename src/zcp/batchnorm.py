@@ -82,6 +82,8 @@ class TwiceDifferentiable(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         plain = self.weight is None or self.momentum is None or x.ndim != 4
+        # With one value a channel the plain one raises, as it should.
+        plain = plain or x.numel() == x.shape[1]
         if plain or not (self.training and torch.is_grad_enabled()):
             return super().forward(x)
         if self.num_batches_tracked is not None:

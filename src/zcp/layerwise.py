@@ -4,8 +4,8 @@ A layer is one execution of a convolution, a batch norm or a linear layer. Its f
 `<pass>_<kind>`. Passes: `pass` (the first batch), `pass_noise` (standard normal inputs), `pass_perturbation`
 (the first batch plus 0.1 times standard normal noise, every statistic but the weight MINUS that of `pass`, as
 in EZNAS) and `random` (inputs uniform on [0, 1), random labels). Kinds: `fwd_input`, `fwd_output`, the
-gradients of the mean cross-entropy with respect to both, `bwd_input` (what flows through this layer alone) and
-`bwd_output`, `wt` (the weight, the same in all passes) and `grad` (its gradient).
+gradients of the mean cross-entropy with respect to both, `bwd_input` (what flows through this layer alone)
+and `bwd_output`, `wt` (the weight, the same in all passes) and `grad` (its gradient).
 
 The tensors of all passes of one network do not fit into memory side by side. So the passes run one after the
 other, the gradients of a pass are taken while its backward runs, and each statistic goes at once into the
@@ -110,11 +110,12 @@ class _Layers:
         self.s, self.program = s, program
         self.modules: list[nn.Module] = []
         self.evaluations: list[Evaluation] = []
+        self.complete = False
 
     def take_first_batch(self) -> None:
         """Take what the shared pass left, and give up its graph."""
         s, kinds = self.s, kinds_taken(self.program, "pass")
-        calls = s.data.of(*LAYERS)
+        calls = s.data.intact(*LAYERS)
         gradients = s.loss_gradients_graph.by_tensor if needs_gradients(kinds) else {}
         taken = [
             {
@@ -165,10 +166,10 @@ class _Layers:
 
     def _layer(self, number: int, call: Call) -> Evaluation:
         """Return the evaluation of the layer that ran as the `number`-th; the first pass makes them."""
-        if number == len(self.evaluations):
+        if not self.complete:
             self.modules.append(call.module)
             self.evaluations.append(self._evaluation(number, call))
-        if self.modules[number] is not call.module:
+        if self.modules[number : number + 1] != [call.module]:
             raise Undefined("the network ran other layers in one pass than in another")
         return self.evaluations[number]
 
@@ -177,6 +178,7 @@ class _Layers:
             raise Undefined("the network ran no nn.Conv2d, nn.BatchNorm2d or nn.Linear")
         if count != len(self.modules):
             raise Undefined("the network ran fewer layers in one pass than in another")
+        self.complete = True
 
     def _evaluation(self, number: int, call: Call) -> Evaluation:
         shapes = {"fwd_input": call.input.shape, "fwd_output": call.output.shape}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zcp.errors import InputError
+from zcp.errors import InputError, Undefined
 
 #: Modules whose inputs and outputs are kept.
 WATCHED = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.ReLU, nn.AdaptiveAvgPool2d)
@@ -20,6 +20,7 @@ class Call(NamedTuple):
     module: nn.Module
     input: Tensor
     output: Tensor
+    versions: tuple[int, int]
 
 
 class Pass(NamedTuple):
@@ -32,6 +33,29 @@ class Pass(NamedTuple):
     def of(self, *kinds: type[nn.Module]) -> list[Call]:
         """Return the calls of modules of these classes, in order of execution."""
         return [call for call in self.calls if isinstance(call.module, kinds)]
+
+    def intact(self, *kinds: type[nn.Module]) -> list[Call]:
+        """Return the same calls, for those who read values.
+
+        Raises:
+            Undefined: if an in-place operation has overwritten an input or output since.
+        """
+        return require_intact(self.of(*kinds))
+
+
+def require_intact(calls: list[Call]) -> list[Call]:
+    """Return `calls`.
+
+    Raises:
+        Undefined: if an in-place operation has overwritten an input or output since.
+    """
+    for module, *tensors, versions in calls:
+        if tuple(tensor._version for tensor in tensors) != versions:
+            raise Undefined(
+                f"the network overwrites what a {type(module).__name__} read or gave (an in-place function "
+                "or operator such as relu_ or +=); use the out-of-place form"
+            )
+    return calls
 
 
 def forward(
@@ -58,7 +82,7 @@ def forward(
     calls: list[Call] = []
 
     def keep(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        (take or calls.append)(Call(module, args[0], output))
+        (take or calls.append)(Call(module, args[0], output, (args[0]._version, output._version)))
 
     def view(_module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return (args[0].view_as(args[0]), *args[1:])

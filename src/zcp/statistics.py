@@ -231,10 +231,13 @@ class Statistics(Lazy):
 
     @lazy
     def feature_gradients(self) -> dict[Tensor, Tensor]:
-        """Gradients of the sum of the pooled features of the first batch, by tensor."""
-        wanted = triples.differentiated(self.data)
-        features = triples.pooled_features(self.data)
-        return dict(zip(wanted, self.gradients(features, wanted, keep_graph=True), strict=True))
+        """Gradients of the sum of the pooled features of the first batch for its activations, by tensor."""
+        return self.gradients_of_features(self.data, triples.activations(self.data))
+
+    def gradients_of_features(self, forward: Pass, wrt: list[Tensor]) -> dict[Tensor, Tensor]:
+        """Return the gradients of the sum of the pooled features of a pass, by tensor."""
+        found = self.gradients(triples.pooled_features(forward), wrt, keep_graph=True)
+        return dict(zip(wrt, found, strict=True))
 
     @lazy
     def formula_values(self) -> dict[Expression, list[float]]:
@@ -333,7 +336,7 @@ def features(forward: Pass) -> Tensor:
     Raises:
         Undefined: if the network has no `nn.AdaptiveAvgPool2d`.
     """
-    pools = forward.of(nn.AdaptiveAvgPool2d)
+    pools = forward.intact(nn.AdaptiveAvgPool2d)
     if not pools:
         raise Undefined("the network ran no nn.AdaptiveAvgPool2d, so its last feature map cannot be told")
     return pools[-1].input

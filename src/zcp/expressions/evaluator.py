@@ -143,7 +143,7 @@ class Evaluation:
         self._unread = [list(readers) for readers in self.plan.readers]
         self._missing = [len(reads) for reads in self.plan.reads]
         for index, operator in enumerate(program.operators):
-            if operator and self.plan.counts[index] and not self._missing[index]:
+            if operator and self.plan.counts[index] and not self.plan.reads[index]:
                 self._settle(index, self._compute(index))
 
     def needs(self, feature: str) -> int:

@@ -18,7 +18,7 @@ def naswot(s: Statistics) -> Tensor:
     number of units $N_A$: about $B\log N_A$. Samples with equal patterns make K singular: -inf, as for a dead
     network.
     """
-    calls = s.data.of(nn.ReLU)
+    calls = s.data.intact(nn.ReLU)
     if not calls:
         raise Undefined("the network ran no nn.ReLU module (functional relu cannot be seen)")
     kernel = torch.zeros(len(s.data.inputs), len(s.data.inputs), device=s.device, dtype=torch.float64)

@@ -20,7 +20,7 @@ def flops(s: Statistics) -> float:
     batch norm, activations, pooling and sums do not count.
     """
     total = 0
-    for module, _, output in s.shapes.of(nn.Conv2d, nn.Linear):
+    for module, _, output, _ in s.shapes.of(nn.Conv2d, nn.Linear):
         weight: nn.Parameter = module.weight  # type: ignore[assignment]
         per_output = weight[0].numel() + (module.bias is not None)
         total += output[0].numel() * per_output

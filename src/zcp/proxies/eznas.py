@@ -17,12 +17,12 @@ _EXACT = "frobenius_norm(sigmoid(signed_log(round(determinant(sign(inpactgrad_D)
 
 @proxy(init="eznas", source="akhauri2022eznas", data=True, labels=False)
 def eznas(s: Statistics) -> float:
-    r"""Mean over layers of $\|\sigma(\log\det\,\mathrm{sign}(\partial S/\partial x))\|_F$, S the sum of features.
+    r"""Mean over layers of $\|\sigma(\log\det\,\mathrm{sign}\partial S/\partial x)\|_F$, S a sum of features.
 
-    S sums the pooled features of the batch, x (B, C, H, W) is the input of a ReLU, convolution, batch norm, and
-    the determinants are those of its B C square maps of signs. As in the published code: a ReLU that never runs
-    counts as a layer of value 0, cells without a convolution are read in order of execution, and the determinant
-    of a singular map is what rounding makes of it. A dead network gives 0. See `eznas_exact`.
+    S sums the pooled features of the batch, x (B, C, H, W) is what enters a ReLU, convolution, batch norm;
+    the determinants are those of its B C square maps of signs. As in the published code: a ReLU that never
+    runs counts as a layer of value 0, cells without a convolution are read in order of execution, rounding
+    errors decide the determinant of a singular map. A dead network gives 0. See `eznas_exact`.
     """
     return program_score(s, PROGRAMS["darts"], reference_triples)
 
@@ -65,7 +65,7 @@ def program_score(s: Statistics, text: str, rule: Rule) -> float:
 
 
 def _check_square(s: Statistics) -> None:
-    for call in s.data.of(nn.ReLU, nn.Conv2d):
+    for call in s.data.intact(nn.ReLU, nn.Conv2d):
         if call.input.ndim == 4 and call.input.shape[-1] != call.input.shape[-2]:
             shape = tuple(call.input.shape[-2:])
             raise Undefined(f"EZNAS takes determinants of feature maps, and these are not square: {shape}")

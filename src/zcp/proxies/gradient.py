@@ -6,6 +6,7 @@ All read the gradient g of the mean cross-entropy with respect to convolution an
 import torch
 from torch import Tensor
 
+from zcp.passes import require_intact
 from zcp.registry import proxy
 from zcp.statistics import Statistics
 
@@ -53,18 +54,15 @@ def fisher(s: Statistics) -> Tensor:
 
     a is the output of a convolution or linear layer (before batch norm), k its channel. The fan-in n_l is a
     side effect of the reference, which spreads a channel's value over its weights; all published tables have
-    it. Falls with the square of the batch size. A dead network gives 0.
+    it. Falls with the square of the batch size. In a dead network only a classifier's bias contributes.
     """
     total = torch.zeros((), device=s.device, dtype=s.dtype)
     found = s.loss_gradients
-    for (module, _, activation), gradient in zip(found.calls, found.outputs, strict=True):
-        per_channel = (
-            (activation.detach() * gradient).flatten(2).sum(-1)
-            if gradient.ndim > 2
-            else activation.detach() * gradient
-        )
-        weight: Tensor = module.weight  # type: ignore[assignment]
-        total += per_channel.square().sum() / (2 * len(activation)) * weight[0].numel()
+    for call, gradient in zip(require_intact(found.calls), found.outputs, strict=True):
+        product = call.output.detach() * gradient
+        per_channel = product.flatten(2).sum(-1) if product.ndim > 2 else product
+        weight: Tensor = call.module.weight  # type: ignore[assignment]
+        total += per_channel.square().sum() / (2 * len(product)) * weight[0].numel()
     return total
 
 

@@ -13,8 +13,8 @@ from zcp.layerwise import FEATURES
 from zcp.registry import REGISTRY, Function, Proxy
 from zcp.statistics import Statistics
 
-#: Formulas whose value falls as networks improve: they measure one over the width, and E a divergence.
-SMALLER_IS_BETTER = "BDEI"
+#: Formulas whose value falls as networks improve: one over the width, coincidences (C) or a divergence (E).
+SMALLER_IS_BETTER = "BCDEI"
 _DOCSTRING = """{label}, mean over layers of {text}.
 
 Mean over the elements of the value in each layer, then over the layers where it is finite. {note}

@@ -77,7 +77,7 @@ def _extremes(s: Statistics) -> tuple[Tensor, Tensor]:
 
 
 def _patterns(forward: Pass) -> list[Patterns]:
-    return [pack(call.output) for call in forward.of(nn.ReLU)]
+    return [pack(call.output) for call in forward.intact(nn.ReLU)]
 
 
 def _count(patterns: list[Patterns]) -> int:

@@ -1,0 +1,158 @@
+"""EZNAS: golden values, which triples are read, programs, networks that are no NATS-Bench networks."""
+
+import json
+import math
+
+import pytest
+import torch
+from tiny import CLASSES, batches, network
+from torch import nn
+
+from zcp import get_proxy, get_space, list_proxies, score
+from zcp.expressions import parse
+from zcp.golden import recipe_batches, recipe_weights
+from zcp.paths import GOLDEN
+from zcp.proxies.eznas import PROGRAMS, program_score
+from zcp.statistics import Statistics
+from zcp.triples import FEATURES, evaluate, executed_triples, reference_triples
+
+VALUES = json.loads((GOLDEN / "golden.json").read_text())
+
+
+def golden_network(arch):
+    entry = VALUES["archs"][arch]
+    return recipe_weights(get_space(entry["space"]).network(entry["spec"], 10))
+
+
+@pytest.mark.parametrize("arch", VALUES["archs"])
+def test_equals_the_reference(arch):
+    expected = VALUES["values"][arch]["eznas"]
+    found = score(golden_network(arch), recipe_batches(), ["eznas", "eznas_exact"], init="keep")
+    assert found["eznas"] == pytest.approx(float(expected["float64"]), rel=1e-3)
+    assert found.passes["keep"] == {"forward": 1, "backward": 1}
+
+
+@pytest.mark.parametrize("arch", ["tss-1835", "sss-284"])
+def test_each_triple_equals_the_reference(arch):
+    """A network read in order of execution, and one with ReLUs that never run."""
+    expected = [float(value) for value in VALUES["values"][arch]["eznas"]["float64_per_triple"]]
+    s = Statistics(golden_network(arch).double(), recipe_batches())
+    found = [value for (value,) in evaluate(s, reference_triples, [parse(PROGRAMS["darts"], FEATURES)])]
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_exact_is_the_reference_without_its_artefacts():
+    """Where all ReLUs run and cells have convolutions, rounding errors are the only difference."""
+    net, data = golden_network("sss-0"), recipe_batches()
+    found = score(net, data, ["eznas", "eznas_exact"], init="keep")
+    double = score(net.double(), data, ["eznas_exact"], init="keep")
+    assert found["eznas_exact"] < found["eznas"] < 1.01 * found["eznas_exact"]
+    assert found["eznas_exact"] == pytest.approx(double["eznas_exact"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("nats", 8), ("nats_unequal", 12), ("plain", 1), ("shared", 2), ("dead", 2)]
+)
+def test_executed_triples(name, count):
+    s = Statistics(network(name), batches())
+    assert len(executed_triples(s.network, s.data)) == count
+
+
+def test_reference_counts_the_relu_that_never_runs():
+    s = Statistics(network("nats_unequal"), batches())
+    found = reference_triples(s.network, s.data)
+    assert (len(found), found.count(None)) == (14, 2)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs(name):
+    s = Statistics(network("nats", "eznas"), batches())
+    found = program_score(s, PROGRAMS[name], executed_triples)
+    assert math.isfinite(found)
+    # The noisy programs run a pass more for each kind of input that they read.
+    assert s.passes["forward"] == {"darts": 1, "topprog": 2, "enas": 2, "pnas": 2, "nasnet": 3}[name]
+
+
+def test_program_topprog_by_hand():
+    s = Statistics(network("nats", "eznas", torch.float64), batches(dtype=torch.float64))
+    expected = []
+    noise = s.noise("eznas_N", s.batches[0][0].shape)
+    for relu, _, _ in executed_triples(s.network, s.forward(s.network, noise)):
+        expected.append(float(relu.output.detach().square().sum()))
+    assert program_score(s, PROGRAMS["topprog"], executed_triples) == pytest.approx(
+        sum(expected) / len(expected)
+    )
+
+
+def test_labels_do_not_matter():
+    data = batches()
+    other = [(x, torch.zeros_like(y)) for x, y in data]
+    assert score(network(), data, ["eznas"]) == score(network(), other, ["eznas"])
+
+
+def body(*, norm=True, relu=True, channels=3):
+    return nn.Sequential(
+        nn.Conv2d(channels, 4, 3, padding=1),
+        nn.BatchNorm2d(4),
+        nn.ReLU() if relu else nn.Identity(),
+        nn.Conv2d(4, 6, 3, padding=1),
+        nn.BatchNorm2d(6) if norm else nn.Identity(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(6, CLASSES),
+    )
+
+
+def images(size=3, channels=3, height=8, width=8):
+    source = torch.Generator().manual_seed(1)
+    return [
+        (torch.randn(size, channels, height, width, generator=source), torch.zeros(size, dtype=torch.int64))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("net", "data", "reason"),
+    [
+        (body(relu=False), images(), "no ReLU, convolution and batch norm in a row"),
+        (body(norm=False), images(), "no ReLU, convolution and batch norm in a row"),
+        (body(), images(width=6), "not square: (8, 6)"),
+        (body()[:-1], images(), "the last nn.Linear"),
+    ],
+    ids=["no relu", "no norm", "not square", "no linear"],
+)
+def test_undefined_with_a_reason(net, data, reason):
+    found = score(net, data, ["eznas_exact", "params"], init="keep")
+    assert math.isnan(found["eznas_exact"])
+    assert reason in found.reasons["eznas_exact"]
+    assert math.isfinite(found["params"])
+
+
+@pytest.mark.parametrize(
+    ("net", "data"),
+    [(body(channels=1), images(channels=1)), (body(), images(size=1)), (body().double(), images())],
+    ids=["one channel", "batch of one", "float64"],
+)
+def test_other_networks(net, data):
+    assert score(net, data, ["eznas_exact"], init="keep")["eznas_exact"] > 0
+
+
+def test_with_formulas_in_one_group():
+    """Formulas give each layer a view of its input; the chains are found all the same."""
+    names = ["eznas", "eznas_exact"]
+    alone = score(network(), batches(), names, init="keep")
+    together = score(network(), batches(), [*names, "greenmachine_b"], init="keep")
+    assert {name: together[name] for name in names} == dict(alone)
+
+
+def test_the_exact_one_is_scored_on_demand():
+    assert get_proxy("eznas_exact").optional
+    assert not get_proxy("eznas").optional
+    assert "eznas" in list_proxies()
+
+
+def test_weight_gradients_are_read_where_a_program_asks():
+    s = Statistics(network("nats", "eznas", torch.float64), batches(dtype=torch.float64))
+    found = program_score(s, "frobenius_norm(wtgrad_D)", executed_triples)
+    wanted = [conv.module.weight for _, conv, _ in executed_triples(s.network, s.data)]
+    gradients = torch.autograd.grad(s.data.of(nn.Linear)[-1].input.sum(), wanted)
+    assert found == pytest.approx(sum(float(g.norm()) for g in gradients) / len(gradients))
