@@ -68,7 +68,7 @@ class _Normalise(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor) -> Any:
         x, weight, mean, invstd = ctx.saved_tensors
         return (*_Gradient.apply(dy, x, weight, mean, invstd, ctx.eps), None)  # type: ignore[no-untyped-call]
 

@@ -72,6 +72,29 @@ def _gradients_of(call: Call) -> dict[str, Tensor]:
     return found
 
 
+def evaluate_formulas(
+    s: "Statistics", expressions: Sequence[Expression]
+) -> dict[Expression, list[float] | Undefined]:
+    """Return what `evaluate` gives for each formula, or why it has no value.
+
+    Raises:
+        Undefined: if there is a reason that concerns all of them.
+    """
+    try:
+        columns = zip(*evaluate(s, compile_formulas(expressions)), strict=True)
+        return dict(zip(expressions, map(list, columns), strict=True))
+    except Undefined as error:
+        # A network or labels that cross-entropy does not fit still have activations and weights.
+        without = [each for each in expressions if not _reads_gradients(each)]
+        if len(without) == len(expressions):
+            raise
+        return dict.fromkeys(expressions, error) | (evaluate_formulas(s, without) if without else {})
+
+
+def _reads_gradients(expression: Expression) -> bool:
+    return needs_gradients({FEATURES[name][1] for name in expression.features} - {"wt"})
+
+
 def evaluate(s: "Statistics", program: Program) -> list[list[float]]:
     """Return, for each layer in order of execution, the mean over the elements of each formula's value.
 

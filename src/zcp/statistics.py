@@ -91,8 +91,7 @@ class Statistics(Lazy):
         self._draw = draw or SeededDraw(0)
         self._second_order = second_order
         self._expressions = tuple(dict.fromkeys(expressions))
-        self._program = layerwise.compile_formulas(self._expressions)
-        self._layer_kinds = layerwise.kinds_taken(self._program, "pass")
+        self._layer_kinds = layerwise.kinds_taken(layerwise.compile_formulas(self._expressions), "pass")
         if second_order:
             make_twice_differentiable(self.network)
 
@@ -240,14 +239,12 @@ class Statistics(Lazy):
         return dict(zip(wrt, found, strict=True))
 
     @lazy
-    def formula_values(self) -> dict[Expression, list[float]]:
+    def formula_values(self) -> dict[Expression, list[float] | Undefined]:
         """For each formula the mean over its elements, layer by layer; NaN where a feature lacks.
 
         To be read last: the graph of the first batch is given up.
         """
-        by_layer = layerwise.evaluate(self, self._program)
-        columns = zip(*by_layer, strict=True)
-        return dict(zip(self._expressions, map(list, columns), strict=True))
+        return layerwise.evaluate_formulas(self, self._expressions)
 
     @lazy
     def block_pass(self) -> blocks.BlockPass:

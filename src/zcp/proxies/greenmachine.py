@@ -82,7 +82,10 @@ def formula_proxy(
 
 def _scorer(name: str, expression: Expression, docstring: str) -> Function:
     def score(s: Statistics) -> float:
-        values = [value for value in s.formula_values[expression] if math.isfinite(value)]
+        by_layer = s.formula_values[expression]
+        if isinstance(by_layer, Undefined):
+            raise by_layer
+        values = [value for value in by_layer if math.isfinite(value)]
         if not values:
             raise Undefined(f"the formula {name!r} has no finite value in any layer")
         return math.fsum(values) / len(values)
