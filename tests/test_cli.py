@@ -88,6 +88,16 @@ def test_score_prints_a_line_a_proxy(run):
     assert float(out.splitlines()[0].split()[1]) == pytest.approx(0.011714)
 
 
+def test_score_takes_a_formula_and_points_at_its_fault(run):
+    form = "frobenius_norm(greater_than(pass_noise_bwd_input, {}))"
+    given = ("score", "sss", "8:8:8:8:8", "--batch-size", "4", "--formula")
+    code, out, _ = run(*given, form.format("pass_noise_fwd_output"), "--proxy", "greenmachine_f")
+    values = [line.split()[1] for line in out.splitlines()]
+    assert code == 0 and len(values) == 2 and values[0] == values[1]
+    code, _, err = run(*given, form.format("pass_noise_fwd_outptu"))
+    assert code == 2 and "^" in err and "pass_noise_fwd_output" in err
+
+
 @pytest.mark.parametrize(("value", "code"), [(0.011714, 0), (0.02, 1)])
 def test_golden_exits_1_on_a_miss(run, tmp_path, value, code):
     file = tmp_path / "golden.json"

@@ -100,7 +100,7 @@ def proxies(pattern: Annotated[str, typer.Argument(help="shell pattern, such as 
     if not names:
         raise InputError(f"no proxy matches {pattern!r}; `zcp proxies` lists all")
     for name in names:
-        typer.echo(f"{name:<14}{get_proxy(name).summary}")
+        typer.echo(f"{name:<16}{get_proxy(name).summary}")
 
 
 @app.command()
@@ -110,6 +110,7 @@ def score(
     dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or ImageNet16-120")] = "cifar10",
     proxy: Annotated[list[str] | None, typer.Option(help="name; repeatable; all by default")] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    formula: Annotated[list[str] | None, typer.Option(help="a proxy as a formula; repeatable")] = None,
     images: Annotated[bool, typer.Option(help="score on images instead of Gaussian noise")] = False,
     seed: Annotated[int, typer.Option(help="of weights and inputs")] = 0,
 ) -> None:
@@ -120,9 +121,12 @@ def score(
 
     make = image_batches if images else gaussian_batches
     network = build(space, int(arch) if arch.isdecimal() else arch, dataset, seed)
-    scores = score_network(network, make(dataset, batch_size, seed=seed), proxy, seed=seed)
+    formulas = {f"formula_{number}": text for number, text in enumerate(formula or [], start=1)}
+    names = proxy or ([] if formulas else None)
+    batches = make(dataset, batch_size, seed=seed)
+    scores = score_network(network, batches, names, seed=seed, formulas=formulas)
     for name, value in scores.items():
-        typer.echo(f"{name:<14}{value:<16.8g}{scores.reasons.get(name, '')}".rstrip())
+        typer.echo(f"{name:<16}{value:<16.8g}{scores.reasons.get(name, '')}".rstrip())
 
 
 @app.command()
