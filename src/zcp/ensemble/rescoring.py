@@ -1,14 +1,15 @@
-"""A few deposited scores computed again, with whatever this machine has."""
+"""Deposited scores computed again, a few or all, with whatever this machine has."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from os import cpu_count
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from zcp.collect import Settings, score_row
+from zcp.collect import Pool, Settings, Unit, collect, load_scores, score_row
 from zcp.collect.settings import Origin
 from zcp.errors import InputError
 from zcp.golden import FLOAT32
@@ -16,8 +17,8 @@ from zcp.registry import get_proxy
 from zcp.results import DisagreementError
 from zcp.seeding import seed_for
 
-Row = dict[str, Any]
 CELL = ["space", "dataset"]
+KEY = ["space", "index", "dataset"]
 
 
 def choose_proxies(scores: pd.DataFrame, images: bool) -> list[str]:
@@ -31,12 +32,21 @@ def choose_rows(scores: pd.DataFrame, count: int) -> pd.DataFrame:
     return scores.groupby(CELL, sort=True).sample(count, random_state=seed_for("rescore") % 2**32)
 
 
-def rescore(scores: pd.DataFrame, rows: pd.DataFrame, proxies: Sequence[str]) -> pd.DataFrame:
+def rescore(
+    scores: pd.DataFrame, rows: pd.DataFrame, proxies: Sequence[str], store: Path | None = None
+) -> pd.DataFrame:
     """Score these rows again and compare each value with the deposited one.
 
     Allowed is what single precision may cost on another processor: twice the tolerance of the golden
     values, at least 0.1 percent, and 0.1 percent of the proxy's interquartile range in the cell where
     values cross zero.
+
+    Args:
+        scores: the deposit.
+        rows: some of its rows.
+        proxies: some of its proxies.
+        store: a Parquet file that keeps what was computed, for many rows: it is continued after an
+            interruption, and the work is done by a process a core. Where None, one row after the other.
 
     Returns:
         space, index, dataset, proxy, live, deposited, difference, allowed.
@@ -45,11 +55,20 @@ def rescore(scores: pd.DataFrame, rows: pd.DataFrame, proxies: Sequence[str]) ->
         DisagreementError: if a difference is not allowed, or a value is finite on one side only.
         InputError: if a proxy cannot be scored with what is here.
     """
-    settings = Origin.from_json(scores.attrs["settings"]).settings
-    records = [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
-    found = pd.DataFrame([v for row in records for v in _compare(row, settings, proxies)])
+    settings = _without_images(Origin.from_json(scores.attrs["settings"]).settings, proxies)
+    units = [Unit(*key) for key in rows[KEY].itertuples(index=False)]
+    if store is None:
+        live = pd.DataFrame([score_row(u.space, u.index, u.dataset, settings) for u in units])
+    else:
+        live = load_scores(collect(store, units, settings, Pool(cpu_count() or 1)))
+    deposited = rows.melt(KEY, list(proxies), "proxy", "deposited")
+    found = live.melt(KEY, list(proxies), "proxy", "live").merge(deposited, on=[*KEY, "proxy"])
     if found.empty:
         raise InputError("no proxy of this scores file can be scored here; nothing was compared")
+    return _require_agreement(found, scores, proxies)
+
+
+def _require_agreement(found: pd.DataFrame, scores: pd.DataFrame, proxies: Sequence[str]) -> pd.DataFrame:
     found = found.merge(_interquartile(scores, proxies), on=[*CELL, "proxy"], how="left", validate="m:1")
     both = np.isfinite(found["live"]) & np.isfinite(found["deposited"])
     relative = found["proxy"].map(lambda p: max(2 * FLOAT32.get(p, 0.0), 1e-3))
@@ -80,13 +99,6 @@ def _interquartile(scores: pd.DataFrame, proxies: Sequence[str]) -> pd.DataFrame
     quartiles = long.groupby([*CELL, "proxy"])["value"].quantile([0.25, 0.75]).unstack()
     ranges: pd.DataFrame = (quartiles[0.75] - quartiles[0.25]).rename("range").reset_index()
     return ranges
-
-
-def _compare(row: Row, settings: Settings, proxies: Sequence[str]) -> Iterator[Row]:
-    live = score_row(row["space"], row["index"], row["dataset"], _without_images(settings, proxies))
-    for proxy in proxies:
-        keys = {key: row[key] for key in ("space", "index", "dataset")}
-        yield {**keys, "proxy": proxy, "live": live[proxy], "deposited": row[proxy]}
 
 
 def _without_images(settings: Settings, proxies: Sequence[str]) -> Settings:
