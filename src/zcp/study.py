@@ -149,7 +149,19 @@ def run_section(
         )
     except PapermillExecutionError as error:
         raise StudyError(f"{error}\n{notebook.stem} failed; it is kept up to that cell in {target}") from None
+    _fold_injected_parameters(target)
     return target
+
+
+def _fold_injected_parameters(notebook: Path) -> None:
+    """Fold the cell that papermill adds, as the notebook's own code is folded."""
+    import nbformat
+
+    contents = nbformat.read(notebook, as_version=4)
+    for cell in contents.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata.tags.append("hide-input")
+    nbformat.write(contents, notebook)
 
 
 def run_study(profile: str = "quick") -> None:

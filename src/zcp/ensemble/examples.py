@@ -50,6 +50,10 @@ class Examples:
         parts = {name: getattr(self, name).iloc[rows] for name in ("features", "accuracy", "labels")}
         return dataclasses.replace(self, **parts)
 
+    def without(self, *names: str) -> "Examples":
+        """Return the same rows without these features."""
+        return dataclasses.replace(self, features=self.features.drop(columns=list(names)))
+
     def provenance(self, seconds: float) -> dict[str, Any]:
         """Return what a deposit says about its making; `seconds` is what the computation took."""
         return {**self.origin, "rows": len(self), "versions": versions(), "seconds": round(seconds, 1)}
