@@ -11,10 +11,11 @@ from zcp.errors import InputError
 from zcp.spaces import SPACES
 
 CAPTION = (
-    "Absolute Kendall correlation with test accuracy, mean of {seeds} seeds, about {n:.0f} test networks a "
-    "cell. *Grouped*: an architecture's rows stay on one side of the split; *random*: single rows are split, "
-    "as in the paper {{cite}}`cortes2025greenfactory`, whose networks and proxies are more than ours. See "
-    "how far an ensemble is above its best single proxy, and how near to the paper."
+    "Absolute Kendall correlation with test accuracy, mean ± standard deviation over {seeds} seeds, about "
+    "{n:.0f} test networks a cell. *Grouped*: an architecture's rows stay on one side of the split; "
+    "*random*: single rows are split, as in the paper {{cite}}`cortes2025greenfactory`, whose networks and "
+    "proxies are more than ours. See how far an ensemble is above its best single proxy, and how near to "
+    "the paper."
 )
 CLAIM = (
     "A random forest on {features} features, zero-cost proxies and the dataset, ranks unseen architectures "
@@ -56,18 +57,26 @@ def _rows(
     summary: pd.DataFrame, grouped: pd.DataFrame, both: Sequence[str], once: Sequence[str]
 ) -> Iterator[str]:
     apart = arrange(summary, "random").reindex(columns=grouped.columns)
+    spread = {
+        scheme: arrange(summary, scheme, "abs_kendall_std").reindex(columns=grouped.columns)
+        for scheme in ("grouped", "random")
+    }
     paper = compare_with_paper(summary).query("scheme == 'random' and metric == 'abs_kendall'")
     published = arrange(paper.assign(scheme="random"), "random", "paper").reindex(columns=grouped.columns)
     for name in dict.fromkeys([*both, *once]):
-        yield _row(f"**{name}**" if name == both[0] else name, "grouped", grouped.T[name])
+        shown = f"**{name}**" if name == both[0] else name
+        yield _row(shown, "grouped", grouped.T[name], spread["grouped"].T[name])
         if name in both:
-            yield _row("", "random", apart.T[name])
+            yield _row("", "random", apart.T[name], spread["random"].T[name])
         if name in published.index:
             yield _row("*the paper*", "random", published.T[name])
 
 
-def _row(name: str, scheme: str, taus: pd.Series) -> str:
-    return f"| {name} | {scheme} | " + " | ".join(f"{tau:.3f}" for tau in taus) + " |"
+def _row(name: str, scheme: str, taus: pd.Series, spread: pd.Series | None = None) -> str:
+    cells = [f"{tau:.3f}" for tau in taus]
+    if spread is not None:
+        cells = [f"{tau} ± {std:.2f}" for tau, std in zip(cells, spread, strict=True)]
+    return f"| {name} | {scheme} | " + " | ".join(cells) + " |"
 
 
 def _range(taus: pd.DataFrame, name: str) -> str:
