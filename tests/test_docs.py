@@ -43,7 +43,7 @@ def test_ci_calls_the_test_command_of_the_readme():
 
 def test_make_installs_torch_first_and_on_its_own():
     printed = subprocess.run(
-        ["make", "--dry-run", "--always-make", "test"],
+        ["make", "--no-print-directory", "--dry-run", "--always-make", "test"],
         cwd=PROJECT,
         capture_output=True,
         text=True,
