@@ -145,3 +145,29 @@ def plot_errors(summary: pd.DataFrame) -> Figure:
     axis.set_yticks(range(len(names)), names)
     figure.legend(loc="outside upper center", ncols=4, fontsize="small")
     return figure
+
+
+@_styled
+def plot_intervals(groups: dict[str, pd.DataFrame], published: pd.Series) -> Figure:
+    """Draw correlations with intervals, a row a proxy, and the published ones as crosses.
+
+    Args:
+        groups: legend entry -> columns proxy, spearman, low, high; the first decides the order.
+        published: absolute correlation by proxy; drawn with the sign of the first group's.
+    """
+    first = next(iter(groups.values())).dropna(subset="spearman").sort_values("spearman")
+    order = {proxy: row for row, proxy in enumerate(first["proxy"])}
+    figure, axis = plt.subplots(figsize=(7, 0.24 * len(order) + 1))
+    for number, (name, table) in enumerate(groups.items()):
+        shown = table[table["proxy"].isin(order)].dropna(subset="spearman")
+        rows = shown["proxy"].map(order) + 0.22 * (number - (len(groups) - 1) / 2)
+        spread = np.abs(shown[["low", "high"]].to_numpy(float).T - shown["spearman"].to_numpy(float))
+        axis.errorbar(shown["spearman"], rows, xerr=spread, fmt="os^"[number], markersize=4, label=name)
+    signs = np.sign(first.set_index("proxy")["spearman"])
+    paper = published.dropna()[lambda found: found.index.isin(order)]
+    axis.plot(paper * signs[paper.index], paper.index.map(order), "x", color="black", label="the paper")
+    axis.set_yticks(range(len(order)), list(order))
+    axis.axvline(0, color="black", linewidth=0.8)
+    axis.set_xlabel("Spearman correlation with accuracy")
+    axis.legend(loc="lower right")
+    return figure

@@ -10,6 +10,8 @@ from typing import Any
 
 import zcp
 from zcp import results
+from zcp.catalogue import GROUPS, reads
+from zcp.expressions import read_formulas
 from zcp.headline import headline
 from zcp.provenance import describe, machine, versions
 from zcp.registry import get_proxy, list_proxies
@@ -54,15 +56,33 @@ def provenance_tables(runs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def proxy_table() -> Iterator[str]:
-    """Yield the table of the registered proxies."""
-    yield from ("| Proxy | Definition | Weights | Reads | Better | Source |", "|---|---|---|---|---|---|")
-    for name in list_proxies():
-        proxy = get_proxy(name)
-        reads = "images and labels" if proxy.labels else "images" if proxy.data else "shape only"
-        better = "larger" if proxy.larger_is_better else "smaller"
-        # A bar would end the table's cell, also inside a formula.
-        summary = proxy.summary.replace("\\|", r"\Vert ").replace("|", r"\vert ")
-        yield f"| `{name}` | {summary} | {proxy.init} | {reads} | {better} | {{cite}}`{proxy.source}` |"
+    """Yield a table of the registered proxies for each group of the taxonomy."""
+    proxies = [get_proxy(name) for name in list_proxies()]
+    for data, group in GROUPS.items():
+        yield from (
+            f"## {group.capitalize()}",
+            "",
+            "| Proxy | Definition | Weights | Reads | Better | Source |",
+        )
+        yield "|---|---|---|---|---|---|"
+        for proxy in (p for p in proxies if p.data is data):
+            better = "larger" if proxy.larger_is_better else "smaller"
+            # A bar would end the table's cell, also inside a formula.
+            summary = proxy.summary.replace("\\|", r"\Vert ").replace("|", r"\vert ")
+            summary += f" *By name only: {proxy.optional}.*" if proxy.optional else ""
+            cells = (
+                f"`{proxy.name}`",
+                summary,
+                proxy.init,
+                reads(proxy),
+                better,
+                f"{{cite}}`{proxy.source}`",
+            )
+            yield "| " + " | ".join(cells) + " |"
+        yield ""
+    yield from ("## The formulas of GreenMachine", "", "As printed in {cite}`cortes2025greenfactory`.", "")
+    for label, text in read_formulas("greenmachine").items():
+        yield from ("```text", f"{label}:", text.strip(), "```", "")
 
 
 def api(page: str) -> Iterator[str]:

@@ -15,9 +15,10 @@ from zcp.statistics import Statistics
 
 #: Formulas whose value falls as networks improve: one over the width, coincidences (C) or a divergence (E).
 SMALLER_IS_BETTER = "BCDEI"
-_DOCSTRING = """{label}, mean over layers of {text}.
+_DOCSTRING = """{label}, a formula over the statistics of a layer. {note}
 
-Mean over the elements of the value in each layer, then over the layers where it is finite. {note}
+Mean over the elements of the value in each layer, then over the layers where it is finite. The formula is
+{text}.
 """
 _NOTES = {
     "A": "Nearly data-independent: it compares noise with weights.",
