@@ -6,13 +6,19 @@ import sys
 import torch
 
 from bench.memory import peak
-from bench.passes import FIRST, NETWORKS, shared_passes
+from bench.passes import FIRST, GREENFACTORY, NETWORKS, shared_passes
 
 
 def first_proxies(batch: int, repeats: int) -> bool:
     """The first proxies: at least 1.8 times faster together, at most 7 units."""
     print(f"{len(FIRST)} proxies ({', '.join(FIRST)}), batch {batch}, one thread, median of {repeats}")
     return shared_passes(FIRST, batch, repeats, most=7, least=1.8)
+
+
+def greenfactory(batch: int, repeats: int) -> bool:
+    """GreenFactory's scores, the population score az_nas made of its parts: at most 15 units."""
+    print(f"{len(GREENFACTORY)} scores of GreenFactory, batch {batch}, one thread, median of {repeats}")
+    return shared_passes(GREENFACTORY, batch, repeats, most=15)
 
 
 def memory(batch: int, repeats: int) -> bool:
@@ -25,7 +31,7 @@ def memory(batch: int, repeats: int) -> bool:
     return met
 
 
-BENCHMARKS = {"first": first_proxies, "memory": memory}
+BENCHMARKS = {"first": first_proxies, "greenfactory": greenfactory, "memory": memory}
 
 
 def main() -> int:

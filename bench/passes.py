@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from bench.timing import interleaved
-from zcp import build, score
+from zcp import REGISTRY, build, score
+from zcp.ensemble.published import COLUMNS
 from zcp.inputs import gaussian_batches
 
 NETWORKS = {"TSS 9930": ("tss", 9930), "SSS 64:64:64:64:64": ("sss", "64:64:64:64:64")}
@@ -16,6 +17,9 @@ FIRST = (
     *("params", "flops", "grad_norm", "snip", "grasp", "fisher"),
     *("synflow", "jacob_cov", "naswot", "zen", "zico"),
 )
+
+#: The columns of GreenFactory that are scores of one network; the condition number and zen take 16 samples.
+GREENFACTORY = tuple(name for name in COLUMNS.values() if name in REGISTRY)
 
 
 def forward_backward(network: nn.Module, batch: tuple) -> Callable[[], None]:
