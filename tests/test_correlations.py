@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -57,3 +59,11 @@ def test_live_values_are_compared(rows, table):
     deposit.tables["correlations"].loc[0, "spearman"] += 1e-3
     with pytest.raises(DisagreementError):
         correlations.check(table.reset_index(), deposit)
+
+
+def test_population_scores_join_where_their_parts_are_there(rows):
+    parts = dict.fromkeys(("expressivity", "progressivity", "trainability"), rows.features["params"])
+    wider = dataclasses.replace(rows, features=rows.features.assign(**parts))
+    table = correlations.correlate(wider).set_index("proxy")
+    # Three parts rank alike and flops is constant, so their sum of log ranks orders as they do.
+    assert table["spearman"]["az_nas"] == pytest.approx(table["spearman"]["params"])

@@ -9,6 +9,8 @@ from tiny import CLASSES, SHAPE, batches, fingerprint, network
 from torch import nn
 
 from zcp import InputError, get_proxy, list_proxies, score
+from zcp.ensemble.published import COLUMNS
+from zcp.registry import REGISTRY
 
 SECOND_ISSUE = [
     *("params", "flops", "grad_norm", "snip", "grasp", "fisher"),
@@ -280,3 +282,17 @@ def test_paper_does_not_depend_on_the_weights_but_keep_does():
 def test_keep_does_not_depend_on_the_seed_without_noise():
     first, second = (score(network(), batches(), SECOND_ISSUE, init="keep", seed=seed) for seed in (0, 1))
     assert {name for name in first if first[name] != second[name]} == {"zen"}
+
+
+def test_greenfactory_passes_are_those_that_its_definitions_need():
+    names = [name for name in COLUMNS.values() if name in REGISTRY]
+    assert len(names) == 22  # and az_nas, which is made of four of them
+    # default: the first batch, zico's second, synflow's ones, GreenMachine's noise, perturbation and random.
+    assert score(network(), batches(), names).passes == {
+        "none": {"forward": 1},
+        "default": {"forward": 6, "backward": 6},
+        "kaiming_fan_out": {"forward": 1, "backward": len(batches()[0][0])},
+        "kaiming_fan_in": {"forward": 1, "backward": 1},
+        "normal": {"forward": 2},
+        "eznas": {"forward": 1, "backward": 1},
+    }

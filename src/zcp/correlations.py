@@ -1,5 +1,6 @@
 """Every proxy against every accuracy: rank correlations with intervals, beside the published ones."""
 
+import dataclasses
 import time
 from collections.abc import Iterator
 
@@ -12,12 +13,15 @@ from zcp.ensemble.examples import Examples
 from zcp.ensemble.features import ONE_HOT
 from zcp.ensemble.published import COLUMNS, read_table
 from zcp.metrics import rank_scores, spearman
+from zcp.population import AZ_NAS_PARTS, az_nas
 from zcp.registry import get_proxy
 from zcp.results import Deposit, agree
 from zcp.seeding import seed_for
 
 CELL = ["space", "dataset"]
 KEYS = ["proxy", *CELL]
+#: Scores of a population, larger is better -> the function and the proxies that it reads.
+POPULATION = {"az_nas": (az_nas, AZ_NAS_PARTS)}
 #: Resamples of an interval.
 RESAMPLES = 1000
 
@@ -46,6 +50,7 @@ def correlate(examples: Examples) -> pd.DataFrame:
 
 def _rows(examples: Examples) -> Iterator[dict[str, object]]:
     labels = examples.labels.reset_index(drop=True)
+    examples = _with_population_scores(examples)
     for (space, dataset), cell in labels.groupby(CELL, sort=False):
         part = examples.take(cell.index.to_numpy())
         accuracy = part.accuracy.to_numpy(float)
@@ -54,12 +59,19 @@ def _rows(examples: Examples) -> Iterator[dict[str, object]]:
         )
         for proxy in [str(name) for name in part.features if name not in ONE_HOT]:
             values = part.features[proxy].to_numpy(float)
-            turned = values if get_proxy(proxy).larger_is_better else -values
+            turned = values if proxy in POPULATION or get_proxy(proxy).larger_is_better else -values
             ranks = rank_scores(np.where(np.isfinite(values), turned, -np.inf))
             low, high = _interval(ranks, accuracy, draws)
             found = {"proxy": proxy, "space": space, "dataset": dataset, "n": len(part)}
             found["failed"] = int((~np.isfinite(values)).sum())
             yield found | {"spearman": spearman(ranks, accuracy, signed=True), "low": low, "high": high}
+
+
+def _with_population_scores(examples: Examples) -> Examples:
+    """Add the scores that compare the networks of a cell, where the proxies that they read are there."""
+    table = pd.concat([examples.features, examples.labels], axis=1)
+    found = {name: make(table) for name, (make, parts) in POPULATION.items() if {*parts} <= {*table}}
+    return dataclasses.replace(examples, features=examples.features.assign(**found))
 
 
 def _interval(
