@@ -9,6 +9,7 @@ from tiny import CLASSES, batches, nats, network
 from torch import nn
 
 from zcp import InputError, get_proxy, get_space, list_proxies, score
+from zcp.expressions import read_formulas
 from zcp.initialisation import initialise
 from zcp.proxies.greenmachine import formula_proxy
 from zcp.spaces.tss import WIDTHS, parse_cell
@@ -168,7 +169,7 @@ def test_together_with_second_order():
 
 
 def test_formula_of_a_user():
-    text = get_proxy("greenmachine_f").summary.split(" of ", 1)[1].rstrip(".")
+    text = read_formulas("greenmachine")["GreenMachine-F"]
     found = score(nats(), batches(), ["greenmachine_f"], formulas={"mine": text})
     assert found["mine"] == found["greenmachine_f"]
     assert list(found) == ["greenmachine_f", "mine"]
