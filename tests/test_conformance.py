@@ -26,6 +26,7 @@ SEEDLESS: dict[str, str] = {
     "params": "a count",
     "flops": "a count",
     "linear_regions": "every sample of a tiny batch is a region of its own",
+    "greenmachine_d": "a function of the widths, to rounding",
     "greenmachine_c": "counts exact coincidences, and live networks have none",
 }
 #: The value depends on the order of the samples in a batch.
@@ -108,7 +109,8 @@ def test_same_seed_same_value(name):
 
 @every_proxy
 def test_other_seed_other_value(name):
-    same = scored("other seed")[name] == scored("plain")[name]
+    one, other = scored("plain")[name], scored("other seed")[name]
+    same = other == (pytest.approx(one, rel=1e-12) if name in SEEDLESS else one)
     assert same == (name in SEEDLESS)
 
 

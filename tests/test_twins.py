@@ -31,7 +31,8 @@ def test_equals_its_twin(name, kind):
     tiny = network(kind, "kaiming_fan_in", torch.float64)
     data = batches(dtype=torch.float64)
     draw = SeededDraw(4)
-    found = score(tiny, data, [name], init="keep", draw=draw)
+    # Gradients that are zero but for rounding, such as through a final batch norm, depend on the layout.
+    found = score(tiny, data, [name], init="keep", draw=draw, engine="plain")
     expected = TWINS[name](copy.deepcopy(tiny), data, draw)
     if math.isfinite(expected):
         assert found[name] == pytest.approx(expected, rel=TOLERANCES.get(name, 1e-9), abs=1e-12), (

@@ -26,13 +26,15 @@ SHAPE = (16, 3, 32, 32)
 #: Relative tolerance of float32 against the float64 value; the wide ones are needed by deep chains of noise.
 FLOAT32 = {
     "l2_norm": 1e-6, "naswot": 1e-6, "log_synflow": 1e-6, "synflow": 1e-4, "synflow_bn": 1e-9,
-    "zen_fixed": 1e-5, "zen_fixed_scaled": 1e-5, "jacob_cov": 1e-4, "zico": 3e-2, "eznas": 5e-3,
+    "zen_fixed": 1e-5, "zen_fixed_scaled": 1e-5, "jacob_cov": 1e-4, "zico": 3e-2, "eznas": 2e-2,
     "grad_norm": 3e-3, "gradnorm_global_l2": 3e-3, "snip": 3e-3, "fisher": 1e-2, "plain": 1e-2, "grasp": 5e-2,
     "ntk_kappa": 1e-2, "ntk_theta_trace": 1e-2, "ntk_lambda_max": 1e-2, "ntk_lambda_min": 1e-2,
     "expressivity": 1e-6, "trainability_fixed_r": 5e-4, "trainability": 5e-4, "linear_regions": 0.0,
 }  # fmt: skip
-#: Relative tolerance of float64, where it is not 1e-9.
-FLOAT64 = {"zico": 1e-8, "eznas": 1e-3}
+#: Relative tolerance of float64, where it is not 1e-9. Rounding errors decide the sign of EZNAS's singular
+#: determinants, and they are those of the processor's linear algebra: an AMD EPYC gave 0.9 % less than the
+#: machine of the golden values, with the same code.
+FLOAT64 = {"zico": 1e-8, "eznas": 2e-2}
 #: Absolute tolerance of float32, for values near zero.
 ABSOLUTE32 = {"progressivity": 1e-4}
 #: Golden keys that are a proxy of another name.

@@ -107,6 +107,8 @@ def initialise(network: nn.Module, name: str, *seed: object) -> nn.Module:
         raise InputError(f"unknown initialisation {name!r}; choose one of {', '.join(INITIALISATIONS)}")
     first = next(network.parameters(), torch.empty(0))
     device, dtype = first.device, first.dtype  # `to` changes them in place
-    network.to("cpu", torch.float32)
+    here = (device.type, dtype) == ("cpu", torch.float32)
+    if not here:
+        network.to("cpu", torch.float32)
     INITIALISATIONS[name](network, seed_for(*seed, name))
-    return network.to(device, dtype)
+    return network if here else network.to(device, dtype)

@@ -9,22 +9,28 @@ and `bwd_output`, `wt` (the weight, the same in all passes) and `grad` (its grad
 
 The tensors of all passes of one network do not fit into memory side by side. So the passes run one after the
 other, the gradients of a pass are taken while its backward runs, and each statistic goes at once into the
-evaluation of its layer, which keeps what a later pass will be compared with and nothing else.
+evaluation of its layers, which keeps what a later pass will be compared with and nothing else. Layers of
+equal shapes are evaluated together, as many as fit the cache: small tensors cost less time than the calls
+that work on them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from zcp.errors import Undefined
 from zcp.expressions import Evaluation, Expression, Program
-from zcp.passes import LAYERS, Call, Pass
+from zcp.expressions.evaluator import leading
+from zcp.expressions.operators import Shape
+from zcp.passes import LAYERS, Call, Pass, Rebound
 
 if TYPE_CHECKING:
     from zcp.statistics import Statistics
+
+Noise = Callable[[str, Shape], Tensor]
 
 PASSES = ("pass", "pass_noise", "pass_perturbation", "random")
 KINDS = ("fwd_input", "fwd_output", "bwd_input", "bwd_output", "wt", "grad")
@@ -110,20 +116,52 @@ def evaluate(s: "Statistics", program: Program) -> list[list[float]]:
             layers.take_first_batch()
         else:
             layers.take_pass(which)
-    return [layer.results for layer in layers.evaluations]
+    return layers.results()
 
 
-class _Rebound(nn.Module):
-    """A network that runs with leaves of its own in place of its parameters: these get no gradient."""
+class _Group:
+    """Layers of equal shapes that are evaluated together.
 
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.leaves = {name: p.detach().requires_grad_() for name, p in network.named_parameters()}
+    Args:
+        program: the formulas.
+        shapes: of the features of each layer.
+        like: a tensor of the device and precision to compute with.
+        noise: gives the standard normal values of a text and shape.
+    """
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        output: Tensor = functional_call(self.network, self.leaves, (inputs,))
-        return output
+    def __init__(self, program: Program, shapes: Mapping[str, Shape], like: Tensor, noise: Noise) -> None:
+        self.program, self.shapes, self.like, self.noise = program, shapes, like, noise
+        counts = program.plan(shapes).counts
+        self.counts = {name: counts[node] for name, node in program.features.items()}
+        self.layers: list[int] = []
+        self.evaluation: Evaluation | None = None
+        self._waiting: dict[str, dict[int, Tensor]] = {}
+
+    def needs(self, feature: str) -> int:
+        """Return how many leading elements of a feature are read."""
+        return self.counts.get(feature, 0)
+
+    def close(self) -> None:
+        """Let no further layer join, and begin to compute."""
+        normals = [partial(_numbered, self.noise, number) for number in self.layers]
+        self.evaluation = Evaluation(self.program, self.shapes, self.like, *normals)
+        for feature in list(self._waiting):
+            self._pass_on(feature)
+
+    def offer(self, layer: int, feature: str, value: Tensor) -> None:
+        """Take a feature of one layer."""
+        if count := self.needs(feature):
+            self._waiting.setdefault(feature, {})[layer] = leading(value.detach(), count)
+            self._pass_on(feature)
+
+    def _pass_on(self, feature: str) -> None:
+        if self.evaluation and len(self._waiting[feature]) == len(self.layers):
+            values = self._waiting.pop(feature)
+            self.evaluation.offer(feature, *(values.pop(layer) for layer in self.layers))
+
+
+def _numbered(noise: Noise, number: int, text: str, shape: Shape) -> Tensor:
+    return noise(f"{number} {text}", shape)
 
 
 class _Layers:
@@ -131,9 +169,20 @@ class _Layers:
 
     def __init__(self, s: "Statistics", program: Program) -> None:
         self.s, self.program = s, program
+        half = s.dtype in (torch.float16, torch.bfloat16)
+        self.like = torch.empty(0, device=s.device, dtype=torch.float32 if half else s.dtype)
         self.modules: list[nn.Module] = []
-        self.evaluations: list[Evaluation] = []
+        self.groups: list[_Group] = []  # of each layer
         self.complete = False
+        self._open: dict[Hashable, _Group] = {}
+
+    def results(self) -> list[list[float]]:
+        """Return, for each layer, the mean of each formula."""
+        found: dict[int, list[float]] = {}
+        for group in dict.fromkeys(self.groups):
+            assert group.evaluation is not None
+            found |= zip(group.layers, group.evaluation.by_layer(), strict=True)
+        return [found[number] for number in range(len(self.groups))]
 
     def take_first_batch(self) -> None:
         """Take what the shared pass left, and give up its graph."""
@@ -155,26 +204,27 @@ class _Layers:
         calls.clear()
         gradients = {}
         s.forget("data", "loss_gradients_graph")
-        for evaluation in self.evaluations:
+        for number, group in enumerate(self.groups):
             for name, value in taken.pop(0).items():
-                evaluation.offer(name, value)
+                group.offer(number, name, value)
 
     def take_pass(self, which: str) -> None:
         """Run a pass of its own and take its statistics as they come."""
-        s, network = self.s, _Rebound(self.s.network)
+        s, network = self.s, Rebound(self.s.network)
         awaited: list[dict[str, Tensor]] = []
 
         def take(call: Call) -> None:
-            evaluation = self._layer(len(awaited), call)
-            evaluation.offer(f"{which}_fwd_input", call.input)
-            evaluation.offer(f"{which}_fwd_output", call.output)
+            number = len(awaited)
+            group = self._layer(number, call)
+            group.offer(number, f"{which}_fwd_input", call.input)
+            group.offer(number, f"{which}_fwd_output", call.output)
             wanted = {f"{which}_{kind}": t for kind, t in _gradients_of(call).items()}
             awaited.append({})
             for name, tensor in wanted.items():
-                if evaluation.needs(name):
+                if group.needs(name):
                     # An expanded zero stands for what is to come, should it not come.
                     awaited[-1][name] = tensor.new_zeros(()).expand(tensor.shape)
-                    _listen(evaluation, awaited[-1], name, tensor)
+                    _listen(group, number, awaited[-1], name, tensor)
 
         inputs, labels = _inputs(s, which)
         logits = s.forward(network, inputs.requires_grad_(), LAYERS, own_inputs=True, take=take).logits
@@ -182,28 +232,32 @@ class _Layers:
         if any(awaited):
             s.passes["backward"] += 1
             s.loss(logits, _random_labels(s, logits) if labels is None else labels).backward()  # type: ignore[no-untyped-call]
-        for evaluation, missing in zip(self.evaluations, awaited, strict=True):
+        for number, (group, missing) in enumerate(zip(self.groups, awaited, strict=True)):
             for name, zeros in missing.items():
                 # The layer took no part in the loss.
-                evaluation.offer(name, zeros)
+                group.offer(number, name, zeros)
 
-    def _layer(self, number: int, call: Call) -> Evaluation:
-        """Return the evaluation of the layer that ran as the `number`-th; the first pass makes them."""
+    def _layer(self, number: int, call: Call) -> _Group:
+        """Return the group of the layer that ran as the `number`-th; the first pass makes them."""
         if not self.complete:
             self.modules.append(call.module)
-            self.evaluations.append(self._evaluation(number, call))
+            self.groups.append(self._join(number, call))
         if self.modules[number : number + 1] != [call.module]:
             raise Undefined("the network ran other layers in one pass than in another")
-        return self.evaluations[number]
+        return self.groups[number]
 
     def _check_end(self, count: int) -> None:
         if not count:
             raise Undefined("the network ran no nn.Conv2d, nn.BatchNorm2d or nn.Linear")
         if count != len(self.modules):
             raise Undefined("the network ran fewer layers in one pass than in another")
+        for group in self._open.values():
+            group.close()
+        self._open.clear()
         self.complete = True
 
-    def _evaluation(self, number: int, call: Call) -> Evaluation:
+    def _join(self, number: int, call: Call) -> _Group:
+        """Return the group of a new layer: an open one of its shapes, or one of its own."""
         shapes = {"fwd_input": call.input.shape, "fwd_output": call.output.shape}
         shapes |= {kind: tensor.shape for kind, tensor in _gradients_of(call).items()}
         features = {f"{which}_{kind}": tuple(shape) for which in _TAKEN for kind, shape in shapes.items()}
@@ -211,22 +265,25 @@ class _Layers:
         if isinstance(weight, Tensor):
             features["wt"] = tuple(weight.shape)
         features = {name: shape for name, shape in features.items() if name in self.program.features}
-        half = self.s.dtype in (torch.float16, torch.bfloat16)
-        like = torch.empty(0, device=self.s.device, dtype=torch.float32 if half else self.s.dtype)
-        found = Evaluation(
-            self.program, features, like, lambda text, shape: self.s.noise(f"{number} {text}", shape)
-        )
+        key = tuple(sorted(features.items()))
+        if key not in self._open:
+            self._open[key] = _Group(self.program, features, self.like, self.s.noise)
+        group = self._open[key]
+        group.layers.append(number)
         if isinstance(weight, Tensor):
-            found.offer("wt", weight)
-        return found
+            group.offer(number, "wt", weight)
+        largest = max([*group.counts.values(), 1])
+        if len(group.layers) * largest >= self.s.engine.together[self.s.device.type != "cpu"]:
+            self._open.pop(key).close()
+        return group
 
 
-def _listen(evaluation: Evaluation, awaited: dict[str, Tensor], name: str, tensor: Tensor) -> None:
+def _listen(group: _Group, number: int, awaited: dict[str, Tensor], name: str, tensor: Tensor) -> None:
     """Hand a gradient to its layer when it arrives."""
 
     def take(gradient: Tensor) -> None:
         del awaited[name]
-        evaluation.offer(name, gradient)
+        group.offer(number, name, gradient)
 
     if tensor.is_leaf:
         tensor.register_post_accumulate_grad_hook(lambda leaf: take(leaf.grad))  # type: ignore[no-untyped-call]

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from zcp.errors import InputError, Undefined
 
@@ -56,6 +57,34 @@ def require_intact(calls: list[Call]) -> list[Call]:
                 "or operator such as relu_ or +=); use the out-of-place form"
             )
     return calls
+
+
+class Rebound(nn.Module):
+    """A network that runs with tensors of its own in place of its parameters and buffers.
+
+    Args:
+        network: any module.
+        change: makes the own tensors of the network's.
+    """
+
+    def __init__(
+        self, network: nn.Module, change: Callable[[Tensor], Tensor] = lambda tensor: tensor
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self._leaves = {p: change(p.detach()).detach().requires_grad_() for p in network.parameters()}
+        self._bound = {name: self._leaves[p] for name, p in network.named_parameters()}
+        self._bound |= {
+            name: change(b) if b.is_floating_point() else b for name, b in network.named_buffers()
+        }
+
+    def leaf(self, parameter: Tensor) -> Tensor:
+        """Return the tensor in the place of a parameter; gradients are with respect to it."""
+        return self._leaves[parameter]  # type: ignore[index]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        output: Tensor = functional_call(self.network, self._bound, (inputs,))
+        return output
 
 
 def forward(

@@ -1,7 +1,7 @@
 """`score`: any network, any set of proxies, one call."""
 
-import copy
 import math
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import zcp.proxies  # noqa: F401 - registers them
+from zcp.engine import Workspace, get_engine
 from zcp.errors import InputError, Undefined
 from zcp.initialisation import initialise
 from zcp.proxies.greenmachine import formula_proxy
@@ -45,6 +46,7 @@ def score(
     seed: int = 0,
     draw: Draw | None = None,
     formulas: Mapping[str, str] | None = None,
+    engine: str = "fast",
 ) -> Scores:
     """Score a network without training it.
 
@@ -61,6 +63,8 @@ def score(
         seed: of weights and noise.
         draw: source of noise, in place of the seeded one.
         formulas: further proxies, as text by name; see `zcp.proxies.greenmachine.formula_proxy`.
+        engine: `fast`, or `plain` to run the passes in PyTorch's default layout; the scores are the same
+            within rounding (`zcp.engine`).
 
     Returns:
         The scores. Where a proxy is not defined for this network, or the network fails, its score is NaN and
@@ -82,13 +86,14 @@ def score(
     if init not in ("paper", "keep"):
         raise InputError(f"unknown init {init!r}; choose 'paper' or 'keep'")
     _check_batches(batches)
+    workspace = Workspace(network, get_engine(engine))
     scores = Scores()
     groups: dict[str, list[Proxy]] = {}
     for proxy in chosen:
         groups.setdefault(proxy.init if init == "paper" else "keep", []).append(proxy)
     with _own_surroundings(network):
         for group, members in groups.items():
-            _score_group(scores, network, batches, group, members, seed, draw or SeededDraw(seed))
+            _score_group(scores, workspace, batches, group, members, seed, draw or SeededDraw(seed))
     ordered = {proxy.name: scores[proxy.name] for proxy in chosen}
     scores.clear()
     scores.update(ordered)
@@ -97,7 +102,7 @@ def score(
 
 def _score_group(
     scores: Scores,
-    network: nn.Module,
+    workspace: Workspace,
     batches: Sequence[tuple[Tensor, Tensor]],
     group: str,
     members: list[Proxy],
@@ -108,18 +113,21 @@ def _score_group(
     order = list_proxies()
     # Formulas last: they give up the graph that the others share.
     members = sorted(members, key=lambda p: len(order) if p.expression else order.index(p.name))
-    own = _copy(network)
+    second_order = any(proxy.second_order for proxy in members)
+    start = time.perf_counter()
+    own = workspace.fresh(apart=second_order)
+    torch.default_generator.manual_seed(seed_for(seed, group))
+    if group not in ("none", "keep"):
+        initialise(own, group, seed)
     statistics = Statistics(
         own,
         batches,
         draw,
-        second_order=any(proxy.second_order for proxy in members),
+        second_order=second_order,
         expressions=[proxy.expression for proxy in members if proxy.expression],
+        engine=workspace.engine,
     )
-    with statistics.reading("init"):
-        torch.default_generator.manual_seed(seed_for(seed, group))
-        if group not in ("none", "keep"):
-            initialise(own, group, seed)
+    statistics.seconds["init"] = time.perf_counter() - start
     for proxy in members:
         name = proxy.name
         with statistics.reading(name) as needs:
@@ -148,24 +156,6 @@ def _value(proxy: Proxy, statistics: Statistics) -> tuple[float, str]:
     return value, "" if math.isfinite(
         value
     ) else "the arithmetic gave NaN (non-finite activations or gradients)"
-
-
-def _copy(network: nn.Module) -> nn.Module:
-    try:
-        own = copy.deepcopy(network)
-    except Exception as error:
-        raise InputError(
-            f"the network cannot be copied ({type(error).__name__}: {error}); zcp works on copies, so remove "
-            "attributes such as open files or tensors that are part of a graph"
-        ) from error
-    for module in own.modules():
-        # The value is the same, but the tensors before an in-place activation would be lost.
-        if getattr(module, "inplace", False):
-            module.inplace = False  # type: ignore[assignment]
-    for parameter in own.parameters():
-        parameter.requires_grad_()
-        parameter.grad = None
-    return own
 
 
 def _check_batches(batches: Sequence[tuple[Tensor, Tensor]]) -> None:

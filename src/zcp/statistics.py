@@ -4,9 +4,9 @@ Every attribute marked `@lazy` is computed when a proxy first reads it and kept 
 a set of proxies is the cost of the passes that they need together. `passes` counts them.
 """
 
-import copy
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 import torch
@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from zcp import blocks, layerwise, passes, tangent, triples
 from zcp.batchnorm import make_twice_differentiable
+from zcp.engine import ENGINES, Engine
 from zcp.errors import InputError, Undefined
 from zcp.expressions import Expression
 from zcp.initialisation import BatchNorm
 from zcp.lazy import Lazy, lazy
-from zcp.passes import Call, Pass
+from zcp.passes import Call, Pass, Rebound
 from zcp.seeding import generator
 
 
@@ -67,6 +68,7 @@ class Statistics(Lazy):
         draw: source of noise.
         second_order: whether `hessian_gradient` will be read; the one loss gradient then keeps its graph.
         expressions: formulas whose `formula_values` will be read.
+        engine: the layout of weights and activations.
 
     Attributes:
         passes: how often the network ran: `forward`, `backward`, and `double_backward`, where passes on a
@@ -81,12 +83,16 @@ class Statistics(Lazy):
         *,
         second_order: bool = False,
         expressions: Sequence[Expression] = (),
+        engine: Engine = ENGINES["plain"],
     ) -> None:
         super().__init__()
-        self.network = network.train()
+        self.network: nn.Module = network.train().to(memory_format=engine.memory_format)  # type: ignore[call-overload]
+        self.engine = engine
         first = next(network.parameters(), torch.empty(0))
         self.device, self.dtype = first.device, first.dtype
-        self.batches = [(x.to(self.device, self.dtype), y.to(self.device)) for x, y in batches]
+        self.batches = [
+            (engine.lay_out(x.to(self.device, self.dtype)), y.to(self.device)) for x, y in batches
+        ]
         self.passes: Counter[str] = Counter()
         self._draw = draw or SeededDraw(0)
         self._second_order = second_order
@@ -103,7 +109,7 @@ class Statistics(Lazy):
 
     def noise(self, name: str, shape: Sequence[int]) -> Tensor:
         """Return a standard normal tensor of this shape, always the same for the same name."""
-        return self._draw(name, shape).to(self.device, self.dtype)
+        return self.engine.lay_out(self._draw(name, shape).to(self.device, self.dtype))
 
     def forward(
         self,
@@ -286,17 +292,19 @@ class Statistics(Lazy):
 
         Linearised: absolute parameters and buffers, batch norms bypassed, float64. The values reach e**85.
         """
-        return self._saliency(_bypass_norms(_absolute(self.network)))
+        with _without_norms(self.network):
+            return self._saliency()
 
     @lazy
     def synaptic_saliency_bn(self) -> list[Tensor]:
         """The same with batch norms in place, in training mode; the sample is a batch of its own."""
-        return self._saliency(_absolute(self.network))
+        return self._saliency()
 
-    def _saliency(self, linear: nn.Module) -> list[Tensor]:
-        weights = [layer.weight for layer in layers_of(linear)]
+    def _saliency(self) -> list[Tensor]:
+        absolute = Rebound(self.network, lambda tensor: tensor.abs().double())
+        weights = [absolute.leaf(layer.weight) for layer in self.layers]
         ones = torch.ones(1, *self.image_shape, device=self.device, dtype=torch.float64)
-        found = self.gradients(self.forward(linear, ones).logits, weights)
+        found = self.gradients(self.forward(absolute, ones).logits, weights)
         return [(w.detach() * g).abs() for w, g in zip(weights, found, strict=True)]
 
     @lazy
@@ -339,19 +347,19 @@ def features(forward: Pass) -> Tensor:
     return pools[-1].input
 
 
-def _absolute(network: nn.Module) -> nn.Module:
-    """Return a float64 copy with absolute parameters and buffers."""
-    absolute = copy.deepcopy(network).double()
-    with torch.no_grad():
-        for tensor in (*absolute.parameters(), *absolute.buffers()):
-            tensor.abs_()
-    return absolute
-
-
-def _bypass_norms(network: nn.Module) -> nn.Module:
-    """Replace every batch norm by the identity, in place."""
-    for parent in list(network.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, BatchNorm):
-                setattr(parent, name, nn.Identity())
-    return network
+@contextmanager
+def _without_norms(network: nn.Module) -> Iterator[None]:
+    """Put the identity in the place of every batch norm while the block runs."""
+    norms = [
+        (parent, name, child)
+        for parent in network.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, BatchNorm)
+    ]
+    try:
+        for parent, name, _ in norms:
+            setattr(parent, name, nn.Identity())
+        yield
+    finally:
+        for parent, name, child in norms:
+            setattr(parent, name, child)

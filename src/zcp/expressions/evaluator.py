@@ -1,4 +1,4 @@
-"""Evaluates many formulas over one layer: each sub-expression once, only as far as it is needed.
+"""Evaluates many formulas over layers of equal shapes: each sub-expression once, only as far as it is needed.
 
 Features may come one after the other. What can be computed is computed when they do, and everything is let go
 with its last reader, so that of a pass little is left when the next one begins.
@@ -44,6 +44,7 @@ class Program:
     Attributes:
         nodes: features and applications, arguments before what uses them.
         features: names of the features that have to be given.
+        texts: of the nodes.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Program:
         self.roots = [self._add(tree, derived or {}) for tree in expressions]
         named = zip(self.nodes, self.operators, strict=True)
         self.features = {node.name: self._positions[node] for node, operator in named if operator is None}
+        self.texts = [str(node) for node in self.nodes]
         self._plans: dict[tuple[tuple[str, Shape], ...], Plan] = {}
 
     def _add(self, node: Expression, derived: Mapping[str, Expression]) -> int:
@@ -116,29 +118,26 @@ class _Maker(NamedTuple):
     draw: Callable[[Shape], Tensor]
 
     def constant(self, value: float, count: int) -> Tensor:
-        return self.like.new_full((count,), value)
+        return self.like.new_full((1, count), value)
 
     def normal(self, shape: Shape) -> Tensor:
         return self.draw(shape).to(self.like)
 
 
 class Evaluation:
-    """One run of a program.
+    """One run of a program over one layer, or over several of equal shapes.
 
     Args:
         program: the formulas.
-        shapes: of the features that exist.
+        shapes: of the features that exist, in each layer.
         like: a tensor of the device and precision to compute with.
-        normal: source of the operator `gaussian_init`.
-
-    Attributes:
-        results: for each formula the mean over the elements of its value; NaN where a feature is missing.
+        normals: for each layer, the source of the operator `gaussian_init`.
     """
 
-    def __init__(self, program: Program, shapes: Mapping[str, Shape], like: Tensor, normal: Normal) -> None:
+    def __init__(self, program: Program, shapes: Mapping[str, Shape], like: Tensor, *normals: Normal) -> None:
         self.program, self.plan = program, program.plan(shapes)
-        self.like, self.normal = like, normal
-        self.results = [math.nan] * len(program.roots)
+        self.like, self.normals = like, normals
+        self._means: dict[int, Tensor] = {}
         self._values: dict[int, Tensor] = {}
         self._unread = [list(readers) for readers in self.plan.readers]
         self._missing = [len(reads) for reads in self.plan.reads]
@@ -146,26 +145,42 @@ class Evaluation:
             if operator and self.plan.counts[index] and not self.plan.reads[index]:
                 self._settle(index, self._compute(index))
 
+    @property
+    def results(self) -> list[float]:
+        """For each formula the mean over its elements in the first layer; NaN where a feature lacks."""
+        return self.by_layer()[0]
+
+    def by_layer(self) -> list[list[float]]:
+        """Return the results of every layer."""
+        empty = [math.nan] * len(self.normals)
+        columns = [
+            self._means[root].expand(len(self.normals)).tolist() if root in self._means else empty
+            for root in self.program.roots
+        ]
+        return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in self.normals]
+
     def needs(self, feature: str) -> int:
         """Return how many leading elements of a feature are read."""
         index = self.program.features.get(feature)
         return 0 if index is None else self.plan.counts[index]
 
     @torch.no_grad()
-    def offer(self, feature: str, value: Tensor) -> None:
-        """Take a feature, and compute what can be computed now."""
+    def offer(self, feature: str, *values: Tensor) -> None:
+        """Take a feature, one tensor a layer, and compute what can be computed now."""
         count = self.needs(feature)
         if count:
-            self._settle(self.program.features[feature], leading(value.detach(), count).to(self.like.dtype))
+            flat = [leading(value.detach(), count).to(self.like.dtype) for value in values]
+            self._settle(
+                self.program.features[feature], torch.stack(flat) if len(flat) > 1 else flat[0][None]
+            )
 
     def _settle(self, index: int, value: Tensor) -> None:
         """Record the value of a node, then compute the readers that waited for nothing else."""
         settled = [(index, value)]
         while settled:
             index, value = settled.pop()
-            for number, root in enumerate(self.program.roots):
-                if root == index:
-                    self.results[number] = float(value[: self.plan.counts[index]].mean())
+            if index in self.program.roots:
+                self._means[index] = value[:, : self.plan.counts[index]].mean(1)
             if not self._unread[index]:
                 continue
             self._values[index] = value
@@ -179,7 +194,11 @@ class Evaluation:
         program, plan = self.program, self.plan
         given = [self._values.get(a, self.like) for a in program.arguments[index]]
         shapes = [shape for a in program.arguments[index] if (shape := plan.shapes[a]) is not None]
-        maker = _Maker(self.like, lambda shape: self.normal(str(program.nodes[index]), shape))
+        text = program.texts[index]
+        maker = _Maker(
+            self.like,
+            lambda shape: torch.stack([normal(text, shape).reshape(-1) for normal in self.normals]),
+        )
         operator = OPERATORS[program.operators[index] or ""]
         value = operator.compute(given, shapes, plan.counts[index], maker)
         for argument in plan.reads[index]:
@@ -192,8 +211,8 @@ class Evaluation:
         rest = max((self.plan.reads[other][index] for other in self._unread[index]), default=0)
         if not rest:
             del self._values[index]
-        elif rest < len(self._values[index]) // 2:
-            self._values[index] = self._values[index][:rest].clone()
+        elif rest < self._values[index].shape[1] // 2:
+            self._values[index] = self._values[index][:, :rest].clone()
 
 
 def leading(tensor: Tensor, count: int) -> Tensor:

@@ -17,6 +17,9 @@ of it is in this module:
 To take a formula's cost down to what its value needs, an operator tells how many leading elements (in memory
 order) of its arguments the leading n elements of its result depend on: a comparison with a weight gradient
 reads as many activations as there are weights and no more. Values are therefore flat, shapes go beside them.
+
+Layers of equal shapes are computed together: a value is (layers, elements), or (1, elements) where it is the
+same for all of them. Operators work on each layer by itself; shapes and counts are those of one layer.
 """
 
 import math
@@ -47,7 +50,7 @@ class Operator:
         arity: number of arguments.
         shape: from the arguments' shapes to the result's.
         need: (count, shapes) -> how many leading elements of each argument `count` elements need.
-        compute: (flat values, shapes, count, maker) -> `count` elements, flat.
+        compute: (values, shapes, count, maker) -> (layers, `count`).
         meaning: one line.
     """
 
@@ -91,24 +94,29 @@ def _paired(_count: int, shapes: Shapes) -> list[int]:
 
 
 def _pair(values: Sequence[Tensor], shapes: Shapes) -> tuple[Tensor, Tensor]:
-    """Both operands in their joint shape."""
+    """Both operands in their joint shape, behind the dimension of the layers."""
     shape = _joint(shapes)
     count = math.prod(shape)
-    a, b = (v[:count].expand(count).reshape(shape) for v in values)
+    a, b = (v[:, :count].expand(-1, count).reshape(-1, *shape) for v in values)
     return a, b
 
 
 def _unary(function: Callable[[Tensor], Tensor], meaning: str) -> Operator:
-    return Operator(1, _same, _each, lambda v, _s, n, _m: function(v[0][:n]), meaning)
+    return Operator(1, _same, _each, lambda v, _s, n, _m: function(v[0][:, :n]), meaning)
 
 
 def _binary(function: Callable[[Tensor, Tensor], Tensor], meaning: str) -> Operator:
-    return Operator(2, _joint, _each, lambda v, _s, n, _m: function(v[0][:n], v[1][:n]).expand(n), meaning)
+    return Operator(
+        2, _joint, _each, lambda v, _s, n, _m: function(v[0][:, :n], v[1][:, :n]).expand(-1, n), meaning
+    )
 
 
 def _compare(function: Callable[..., Tensor], meaning: str) -> Operator:
     # Written straight into floats, which is four times faster than a cast afterwards.
-    return _binary(lambda a, b: function(a, b, out=a.new_empty(max(len(a), len(b)))), meaning)
+    def compare(a: Tensor, b: Tensor) -> Tensor:
+        return function(a, b, out=a.new_empty([max(sizes) for sizes in zip(a.shape, b.shape, strict=True)]))
+
+    return _binary(compare, meaning)
 
 
 def _test(function: Callable[..., Tensor], meaning: str) -> Operator:
@@ -116,14 +124,15 @@ def _test(function: Callable[..., Tensor], meaning: str) -> Operator:
 
 
 def _reduce(function: Callable[[Tensor], Tensor], meaning: str) -> Operator:
-    return Operator(
-        1, _scalar, _all, lambda v, s, _n, _m: function(v[0][: math.prod(s[0])]).reshape(1), meaning
-    )
+    """`function` maps (layers, elements) to (layers, 1)."""
+    return Operator(1, _scalar, _all, lambda v, s, _n, _m: function(v[0][:, : math.prod(s[0])]), meaning)
 
 
 def _reduce_pair(function: Callable[[Tensor, Tensor], Tensor], meaning: str) -> Operator:
+    """`function` maps two (layers, *shape) to (layers,)."""
+
     def compute(v: Sequence[Tensor], s: Shapes, _n: int, _m: Maker) -> Tensor:
-        return function(*_pair(v, s)).reshape(1)
+        return function(*_pair(v, s))[:, None]
 
     return Operator(2, _scalar, _paired, compute, meaning)
 
@@ -157,17 +166,24 @@ def _softmax(v: Sequence[Tensor], s: Shapes, n: int, maker: Maker) -> Tensor:
     if not shape:
         return maker.constant(1.0, 1)
     (need,) = _softmax_need(n, s)
-    return torch.softmax(v[0][:need].reshape(-1, *shape[1:]), _softmax_dim(shape)).reshape(-1)[:n]
+    whole = v[0][:, :need].reshape(len(v[0]), -1, *shape[1:])
+    return torch.softmax(whole, _softmax_dim(shape) + 1).flatten(1)[:, :n]
 
 
 def _kl_div(a: Tensor, b: Tensor) -> Tensor:
-    dim = _softmax_dim(a.shape)
-    total = F.kl_div(a.log_softmax(dim), b.softmax(dim), reduction="sum")
-    return total / (a.shape[0] if a.ndim else 1)
+    if a.ndim == 1:
+        # The softmax of a scalar is 1, so nothing diverges.
+        return torch.zeros_like(a + b)
+    dim = _softmax_dim(a.shape[1:]) + 1
+    return _kl_div_raw(a.log_softmax(dim), b.softmax(dim))
 
 
 def _kl_div_raw(a: Tensor, b: Tensor) -> Tensor:
-    return F.kl_div(a, b, reduction="sum") / (a.shape[0] if a.ndim else 1)
+    # A value that is the same for all layers has length 1.
+    layers = max(len(a), len(b))
+    a, b = a.expand(layers, *a.shape[1:]), b.expand(layers, *b.shape[1:])
+    total = F.kl_div(a, b, reduction="none").reshape(layers, -1).sum(1)
+    return total / (a.shape[1] if a.ndim > 1 else 1)
 
 
 # --- matrices
@@ -196,12 +212,13 @@ def _mat_mul_need(count: int, shapes: Shapes) -> list[int]:
 
 
 def _mat_mul(v: Sequence[Tensor], s: Shapes, n: int, _maker: Maker) -> Tensor:
-    left, right = (value[:need] for value, need in zip(v, _mat_mul_need(n, s), strict=True))
+    left, right = (value[:, :need] for value, need in zip(v, _mat_mul_need(n, s), strict=True))
     if () in s:
-        return (left * right).expand(n)
+        return (left * right).expand(-1, n)
     _, width, height, columns = _matrices(s)
     inner = min(width, height)
-    return (left.reshape(-1, width)[:, :inner] @ right.reshape(inner, columns)).reshape(-1)[:n]
+    left = left.reshape(len(left), -1, width)[..., :inner]
+    return (left @ right.reshape(len(right), inner, columns)).flatten(1)[:, :n]
 
 
 def _determinant_shape(shapes: Shapes) -> Shape:
@@ -216,12 +233,13 @@ def _determinant_need(count: int, shapes: Shapes) -> list[int]:
 def _determinant(v: Sequence[Tensor], s: Shapes, n: int, _maker: Maker) -> Tensor:
     (shape,) = s
     if len(shape) < 2:
-        return v[0][:1]
+        return v[0][:, :1]
     side = min(shape[-2:])
-    matrices = v[0][: n * math.prod(shape[-2:])].reshape(n, *shape[-2:])[:, :side, :side]
+    matrices = v[0][:, : n * math.prod(shape[-2:])].reshape(-1, *shape[-2:])[:, :side, :side]
     # A quarter of a million elements at a time stay in the cache, which halves the time.
     parts = torch.split(matrices, max(2**18 // max(side, 1) ** 2, 1))
-    return torch.cat([torch.linalg.det(part.double()).to(matrices.dtype) for part in parts])
+    found = [torch.linalg.det(part.double()).to(matrices.dtype) for part in parts]
+    return torch.cat(found).reshape(len(v[0]), n)
 
 
 def _transpose_shape(shapes: Shapes) -> Shape:
@@ -232,8 +250,9 @@ def _transpose_shape(shapes: Shapes) -> Shape:
 def _transpose(v: Sequence[Tensor], s: Shapes, n: int, _maker: Maker) -> Tensor:
     (shape,) = s
     if len(shape) < 2:
-        return v[0][:n]
-    return v[0][: _blocks(n, shape, -2)].reshape(-1, *shape[-2:]).mT.reshape(-1)[:n]
+        return v[0][:, :n]
+    blocks = v[0][:, : _blocks(n, shape, -2)].reshape(len(v[0]), -1, *shape[-2:])
+    return blocks.mT.flatten(1)[:, :n]
 
 
 def _eigenvalues(function: Callable[[Tensor], Tensor], meaning: str) -> Operator:
@@ -241,10 +260,10 @@ def _eigenvalues(function: Callable[[Tensor], Tensor], meaning: str) -> Operator
         (shape,) = s
         if not shape:
             return maker.constant(0.0, 1)
-        rows = v[0][: math.prod(shape)].reshape(shape[0], -1)
-        product = rows @ rows.T
-        found = function(product + product.T).real
-        return (found.max() / found.min()).reshape(1)
+        rows = v[0][:, : math.prod(shape)].reshape(len(v[0]), shape[0], -1)
+        product = rows @ rows.mT
+        found = function(product + product.mT).real
+        return found.amax(1, keepdim=True) / found.amin(1, keepdim=True)
 
     return Operator(1, _scalar, _all, compute, meaning)
 
@@ -253,11 +272,11 @@ def _eigenvalues(function: Callable[[Tensor], Tensor], meaning: str) -> Operator
 
 
 def _cosine(a: Tensor, b: Tensor) -> Tensor:
-    rows = a.shape[0] if a.ndim else 1
-    a, b = a.reshape(rows, -1), b.reshape(rows, -1)
-    norms = a.norm(dim=1).clamp_min(1e-8) * b.norm(dim=1).clamp_min(1e-8)
-    products: Tensor = torch.linalg.vecdot(a, b) if a.shape[1] > 1 else (a * b)[:, 0]
-    return products.div(norms).sum()
+    rows = a.shape[1] if a.ndim > 1 else 1
+    a, b = a.reshape(len(a), rows, -1), b.reshape(len(b), rows, -1)
+    norms = a.norm(dim=2).clamp_min(1e-8) * b.norm(dim=2).clamp_min(1e-8)
+    products: Tensor = torch.linalg.vecdot(a, b) if a.shape[2] > 1 else (a * b)[..., 0]
+    return products.div(norms).sum(1)
 
 
 def _log(a: Tensor) -> Tensor:
@@ -265,13 +284,13 @@ def _log(a: Tensor) -> Tensor:
 
 
 def _normalize(v: Sequence[Tensor], s: Shapes, n: int, _maker: Maker) -> Tensor:
-    whole = v[0][: math.prod(s[0])]
-    if len(whole) < 2:
+    whole = v[0][:, : math.prod(s[0])]
+    if whole.shape[1] < 2:
         return torch.zeros_like(whole)
-    centred = whole - whole.mean()
+    centred = whole - whole.mean(1, keepdim=True)
     # The inner product is several times faster than torch.std.
-    deviation: Tensor = (torch.linalg.vecdot(centred, centred) / (len(whole) - 1)).sqrt()
-    return (centred[:n] / deviation).nan_to_num_(0.0, math.inf, -math.inf)
+    deviation: Tensor = (torch.linalg.vecdot(centred, centred) / (whole.shape[1] - 1)).sqrt()
+    return (centred[:, :n] / deviation[:, None]).nan_to_num_(0.0, math.inf, -math.inf)
 
 
 OPERATORS: dict[str, Operator] = {
@@ -288,7 +307,8 @@ OPERATORS: dict[str, Operator] = {
     "kl_div": _reduce_pair(_kl_div, "Kullback-Leibler divergence of softmax(b) from softmax(a)"),
     "kl_div_raw": _reduce_pair(_kl_div_raw, "sum(b log b - b a) / first dimension, as in EZNAS's code"),
     "hamming_distance": _reduce_pair(
-        lambda a, b: ((a > 0) != (b > 0)).sum().to(a.dtype), "number of differing signs (> 0 or not)"
+        lambda a, b: ((a > 0) != (b > 0)).reshape(max(len(a), len(b)), -1).sum(1).to(a.dtype),
+        "number of differing signs (> 0 or not)",
     ),
     "abs": _unary(torch.abs, "|a|"),
     "power": _unary(torch.square, "a squared"),
@@ -316,14 +336,16 @@ OPERATORS: dict[str, Operator] = {
     ),
     "eigenvalue_ratio": _eigenvalues(torch.linalg.eigvalsh, "largest by smallest eigenvalue of A A^T"),
     "general_eigenvalue_ratio": _eigenvalues(torch.linalg.eigvals, "the same by a general solver"),
-    "frobenius_norm": _reduce(torch.norm, "root of the sum of squares"),
-    "l1_norm": _reduce(lambda a: a.abs().mean(), "mean of |a|, as EZNAS names it"),
-    "normalized_sum": _reduce(torch.mean, "mean"),
+    "frobenius_norm": _reduce(
+        lambda a: torch.linalg.vector_norm(a, dim=1, keepdim=True), "root of the sum of squares"
+    ),
+    "l1_norm": _reduce(lambda a: a.abs().mean(1, keepdim=True), "mean of |a|, as EZNAS names it"),
+    "normalized_sum": _reduce(lambda a: a.mean(1, keepdim=True), "mean"),
     "numel": _fill(lambda shape: float(math.prod(shape)), _scalar, "number of elements"),
     "ones_like": _fill(lambda _shape: 1.0, _same, "ones of a's shape"),
     "zeros_like": _fill(lambda _shape: 0.0, _same, "zeros of a's shape"),
     "gaussian_init": Operator(
-        1, _same, _none, lambda _v, s, n, m: m.normal(s[0]).reshape(-1)[:n], "standard normal of a's shape"
+        1, _same, _none, lambda _v, s, n, m: m.normal(s[0])[:, :n], "standard normal of a's shape"
     ),
 }
 

@@ -1,0 +1,86 @@
+"""The fast engine gives the scores of the plain one."""
+
+import math
+
+import pytest
+import torch
+from tiny import batches, network
+
+from zcp import InputError, build, gaussian_batches, score
+from zcp.collect import sampling_order
+from zcp.datasets import DATASETS
+from zcp.engine import ENGINES, Workspace
+from zcp.ensemble.published import COLUMNS
+from zcp.golden import ABSOLUTE32, FLOAT32, FLOAT64, PROXY
+from zcp.registry import REGISTRY
+from zcp.spaces import SPACES
+
+GREENFACTORY = [name for name in COLUMNS.values() if name in REGISTRY]
+#: Our names of the golden keys.
+SINGLE = {PROXY.get(key, key): value for key, value in FLOAT32.items()}
+#: Means of comparisons and of cancelling sums in single precision; a comparison of nearly equal values may
+#: change sides, and in H one such side decides a layer.
+GREENMACHINE = {**dict.fromkeys("abcdefgij", 1e-3), "h": 5e-2}
+
+
+def tolerance(name, dtype):
+    """Return (relative, absolute)."""
+    double = dtype == torch.float64
+    if name.startswith("greenmachine"):
+        return (1e-9 if double and not name.endswith("h") else GREENMACHINE[name[-1]]), 1e-12
+    if name == "te_nas":
+        name = "ntk_cond"
+    if double:
+        return FLOAT64.get(name, 1e-9), 1e-12
+    return SINGLE.get(name, 1e-4), ABSOLUTE32.get(name, 0.0)
+
+
+def networks():
+    """Sixty random networks: ten in each cell of space and dataset."""
+    for space in SPACES:
+        for position, dataset in enumerate(DATASETS):
+            for index in sampling_order(space, 1)[10 * position : 10 * position + 10]:
+                yield space, index, dataset
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize(("space", "index", "dataset"), networks())
+def test_fast_equals_plain(space, index, dataset, dtype):
+    net = build(space, index, dataset).to(dtype)
+    data = gaussian_batches(dataset, 3)
+    fast = score(net, data, GREENFACTORY, engine="fast")
+    plain = score(net, data, GREENFACTORY, engine="plain")
+    assert [name for name in fast if math.isnan(fast[name])] == [n for n in plain if math.isnan(plain[n])]
+    for name, value in plain.items():
+        relative, absolute = tolerance(name, dtype)
+        assert fast[name] == pytest.approx(value, rel=relative, abs=absolute, nan_ok=True), name
+
+
+def test_unknown_engine():
+    with pytest.raises(InputError, match="unknown engine 'quick'; choose one of fast, plain"):
+        score(network(), batches(), ["params"], engine="quick")
+
+
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=lambda engine: engine.name)
+def test_a_fresh_copy_has_the_tensors_of_the_network(engine):
+    net = network()
+    workspace = Workspace(net, engine)
+    for _ in range(2):
+        own = workspace.fresh()
+        assert own is not net
+        for (name, mine), theirs in zip(own.state_dict().items(), net.state_dict().values(), strict=True):
+            assert torch.equal(mine, theirs), name
+            assert mine.stride() == theirs.stride()
+        with torch.no_grad():
+            for tensor in (*own.parameters(), *own.buffers()):
+                tensor.add_(1)
+
+
+def test_the_fast_engine_copies_once():
+    workspace = Workspace(network(), ENGINES["fast"])
+    own = workspace.fresh()
+    assert workspace.fresh() is own
+    assert workspace.fresh(apart=True) is not own
+    plain = Workspace(network(), ENGINES["plain"])
+    assert plain.fresh() is not plain.fresh()
