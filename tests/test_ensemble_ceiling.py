@@ -26,7 +26,9 @@ def test_the_ceiling_is_what_a_perfect_predictor_gets():
     noise, one = estimate_noise(seeds), np.ones(len(expected))
     found = simulate(expected, one, noise, range(3)).mean()
     truth = pd.Series(expected).corr(seeds["seed0"], method="kendall")
-    assert found["kendall"] == pytest.approx(truth, abs=0.005) and found["rmse"] == pytest.approx(0.5, abs=0.03)
+    assert found["kendall"] == pytest.approx(truth, abs=0.005) and found["rmse"] == pytest.approx(
+        0.5, abs=0.03
+    )
     better = simulate(expected, 3 * one, noise, range(3)).mean()
     assert better["kendall"] > found["kendall"]
     assert better["rmse"] == pytest.approx(found["rmse"] / np.sqrt(3), rel=0.05)

@@ -67,8 +67,11 @@ def test_summary_compares_with_the_forest(deposit):
 
 def test_the_default_must_win_in_two_thirds_of_the_cells():
     def summary(gains):
-        rows = [{"model": m, "space": "s", "dataset": str(i), "difference": g if m == "XGBoost" else 0.0,
-                 "kendall": 0.0} for m in ("random forest", "XGBoost") for i, g in enumerate(gains)]  # fmt: skip
+        rows = [
+            {"model": m, "space": "s", "dataset": str(i), "difference": g * (m == "XGBoost"), "kendall": 0.0}
+            for m in ("random forest", "XGBoost")
+            for i, g in enumerate(gains)
+        ]
         best = [{"model": m, "space": "all", "dataset": "all", "kendall": float(m == "XGBoost")}
                 for m in ("random forest", "XGBoost")]  # fmt: skip
         return pd.DataFrame(rows + best)
@@ -105,8 +108,12 @@ def test_ranks_of_a_population():
     rows = make_examples(10)
     table = pd.concat([rows.labels, rows.features], axis=1)
     assert add_az_nas(rows) is rows and vote(rows) is None
-    parts = table.assign(expressivity=table["zico"], progressivity=table["params"], trainability=table["flops"])
-    more = Examples(parts[sorted(set(parts) - {"space", "index", "dataset"})], rows.accuracy, rows.labels, "test")
+    parts = table.assign(
+        expressivity=table["zico"], progressivity=table["params"], trainability=table["flops"]
+    )
+    more = Examples(
+        parts[sorted(set(parts) - {"space", "index", "dataset"})], rows.accuracy, rows.labels, "test"
+    )
     named = add_az_nas(more).features
     assert named["az_nas"].tolist() == population.az_nas(parts).tolist()
     assert list(named.columns[-3:]) == [c for c in named if c.startswith("dataset=")]

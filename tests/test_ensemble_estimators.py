@@ -71,7 +71,9 @@ def test_scores_may_be_nan_or_infinite_but_accuracies_not(rows):
 def test_fast_sees_few_features(rows):
     named = rows.features.assign(log_synflow=rows.features["zico"])
     model = GreenFactoryFast(SMALL).fit(named, rows.accuracy)
-    assert list(model.feature_names_in_) == sorted(FAST_FEATURES) and model.n_features_in_ == len(FAST_FEATURES)
+    assert list(model.feature_names_in_) == sorted(FAST_FEATURES) and model.n_features_in_ == len(
+        FAST_FEATURES
+    )
     changed = named.assign(zico=0.0)
     assert np.array_equal(model.predict(changed), model.predict(named))
     assert model.get_params()["features"] == FAST_FEATURES

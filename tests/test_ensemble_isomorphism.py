@@ -16,7 +16,9 @@ ARCHS = [TSS.arch(index) for index in range(TSS.size)]
 
 
 def cell(first, second, third):
-    return "+".join(f"|{'|'.join(f'{op}~{i}' for i, op in enumerate(node))}|" for node in (first, second, third))
+    return "+".join(
+        f"|{'|'.join(f'{op}~{i}' for i, op in enumerate(node))}|" for node in (first, second, third)
+    )
 
 
 def test_names_of_one_network_agree():

@@ -75,7 +75,9 @@ def test_separability_of_pixels(tmp_path):
     labels = np.arange(200) % 4
     noise = rng.integers(0, 50, (200, 4, 4, 3)).astype(np.uint8)
     blind = descriptors.separability(ImageSet(noise, labels, tmp_path), pairs=2_000)
-    clear = ImageSet((noise + 60 * labels[:, None, None, None]).clip(0, 255).astype(np.uint8), labels, tmp_path)
+    clear = ImageSet(
+        (noise + 60 * labels[:, None, None, None]).clip(0, 255).astype(np.uint8), labels, tmp_path
+    )
     assert blind == pytest.approx(0.5, abs=0.03) and descriptors.separability(clear, pairs=2_000) > 0.95
     with pytest.raises(InputError, match="one kind is missing"):
         descriptors.separability(ImageSet(noise, np.zeros(200, int), tmp_path))

@@ -37,6 +37,11 @@ TRUSTED = (
     "zcp.ensemble.candidates.signed_log",
     "zcp.ensemble.candidates.log_error",
     "zcp.ensemble.candidates.accuracy_from",
+    "catboost.core.CatBoostRegressor",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
+    "xgboost.core.Booster",
+    "xgboost.sklearn.XGBRegressor",
     "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn._loss.loss.HalfSquaredError",
@@ -166,8 +171,8 @@ def read(name: str, target: str = "test", folder: Path = MODELS) -> Artefact:
 def rank_in_population(values: dict[str, float], population: dict[str, list[float]]) -> float:
     r"""Return AZ-NAS of a network that joins a population known by its quantiles.
 
-    Each part's rank over $N$ is the share of the population that it is not below, ties halved, at least one
-    half of a quantile's step. Parts that are NaN rank lowest.
+    Each part's rank is that of an equal member: ascending from 1, ties averaged; below all it is a half.
+    Parts that are NaN rank lowest.
 
     Args:
         values: the network's parts.
@@ -178,7 +183,7 @@ def rank_in_population(values: dict[str, float], population: dict[str, list[floa
         known: NDArray[np.float64] = np.asarray(population[part], float)
         value = values[part] if not np.isnan(values[part]) else -np.inf
         below, upto = (np.searchsorted(known, value, side=side) for side in ("left", "right"))
-        total += float(np.log(max((below + upto) / 2, 0.5) / len(known)))
+        total += float(np.log(min((below + upto + 1) / 2, len(known)) / len(known)))
     return total
 
 

@@ -35,13 +35,13 @@ class Candidate(NamedTuple):
 
     Attributes:
         columns: what it sees: `proxies`, `encoding` or `both`.
-        suggest: draws hyperparameters.
+        suggest: draws hyperparameters; None where there is nothing to tune.
         build: makes the unfitted model from hyperparameters and a seed.
         group: `baseline` (what a sceptic asks for) or `better` (what may beat the forest).
     """
 
     columns: str
-    suggest: Callable[[optuna.Trial], Settings]
+    suggest: Callable[[optuna.Trial], Settings] | None
     build: Callable[[Mapping[str, Any], int], Any]
     group: str
 
@@ -116,10 +116,6 @@ def _neighbours(trial: optuna.Trial) -> Settings:
     }
 
 
-def _nothing(trial: optuna.Trial) -> Settings:
-    return {}
-
-
 def _ranks() -> QuantileTransformer:
     return QuantileTransformer(n_quantiles=200, random_state=0)
 
@@ -192,9 +188,15 @@ CANDIDATES: dict[str, Candidate] = {
     "support vectors, ranked features": Candidate(
         "proxies", _support, _plain(lambda found, seed: SVR(**found), _ranks(), StandardScaler()), "better"
     ),
-    "stacking (untuned)": Candidate("proxies", _nothing, _plain(_stack), "better"),
+    "stacking (untuned)": Candidate("proxies", None, _plain(_stack), "better"),
     "extra trees, both": Candidate("both", _forest, _plain(_extra), "better"),
 }
+
+
+# What may be shipped: sees proxies only, so that it works for any network, and keeps no table of rows.
+SHIPPABLE = tuple(
+    name for name, c in CANDIDATES.items() if c.columns == "proxies" and name != "nearest neighbours"
+)
 
 
 def build_released(name: str, hyperparameters: Mapping[str, Any], seed: int) -> Any:
@@ -204,11 +206,10 @@ def build_released(name: str, hyperparameters: Mapping[str, Any], seed: int) -> 
     is small.
 
     Raises:
-        InputError: if there is no candidate of that name that sees proxies only.
+        InputError: if there is no candidate of that name that may be shipped.
     """
-    if name not in CANDIDATES or CANDIDATES[name].columns != "proxies":
-        known = ", ".join(n for n, c in CANDIDATES.items() if c.columns == "proxies")
-        raise InputError(f"{name!r} cannot be shipped; choose one of {known}")
+    if name not in SHIPPABLE:
+        raise InputError(f"{name!r} cannot be shipped; choose one of {', '.join(SHIPPABLE)}")
     limits = {key: LEAST_LEAF for key in ("min_samples_leaf", "min_child_weight") if key in hyperparameters}
     raised = {key: max(value, hyperparameters[key]) for key, value in limits.items()}
     return CANDIDATES[name].build({**hyperparameters, **raised}, seed)

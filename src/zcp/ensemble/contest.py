@@ -17,7 +17,7 @@ from joblib import Parallel, delayed
 from optuna.samplers import TPESampler
 
 from zcp.ensemble.architectures import choose_columns
-from zcp.ensemble.candidates import CANDIDATES, Candidate
+from zcp.ensemble.candidates import CANDIDATES, SHIPPABLE, Candidate
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.fits import MEMORY, fingerprint
 from zcp.ensemble.populations import mean_of_ranks, vote
@@ -41,12 +41,14 @@ def tune(
     candidate: Candidate, features: pd.DataFrame, accuracy: np.ndarray, parts: Any, trials: int, seed: int
 ) -> dict[str, Any]:
     """Return the hyperparameters of least RMSE on the validation rows."""
+    if (suggest := candidate.suggest) is None:
+        return {}
     rng = np.random.default_rng(seed_for("tuning rows", seed))
     few = rng.permutation(parts.train)[:TUNING_ROWS]
     held = parts.validation
 
     def error(trial: optuna.Trial) -> float:
-        model = candidate.build(candidate.suggest(trial), seed)
+        model = candidate.build(suggest(trial), seed)
         model.fit(features.iloc[few], accuracy[few])
         return rmse(model.predict(features.iloc[held]), accuracy[held])
 
@@ -147,13 +149,12 @@ def summarise(cells: pd.DataFrame, resampled: pd.DataFrame) -> pd.DataFrame:
 
 
 def choose_default(summary: pd.DataFrame) -> dict[str, Any]:
-    """Return the model to ship: the best of those that see proxies only, if it beats the forest often enough.
+    """Return the model to ship: the best of those that may be, if it beats the forest often enough.
 
     Returns:
         best, wins (cells in which its mean Kendall is above the forest's), cells, default.
     """
-    rivals = [n for n, c in CANDIDATES.items() if c.columns == "proxies" and n in set(summary["model"])]
-    whole = summary[(summary["space"] == "all") & summary["model"].isin(rivals)]
+    whole = summary[(summary["space"] == "all") & summary["model"].isin(SHIPPABLE)]
     best = str(whole.set_index("model")["kendall"].idxmax())
     mine = summary[(summary["model"] == best) & (summary["space"] != "all")]
     wins, cells = int((mine["difference"] > 0).sum()), len(mine)
