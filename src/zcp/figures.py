@@ -193,7 +193,7 @@ def plot_curves(summary: pd.DataFrame, labels: dict[str, str]) -> Figure:
             axis.plot(mine["size"], mine["kendall"], "os^D"[number % 4] + "-", markersize=3, label=label)
             low, high = (mine["kendall"] + sign * mine["std"].fillna(0.0) for sign in (-1, 1))
             axis.fill_between(mine["size"], low, high, alpha=0.2)
-        axis.set(title=f"{dataset}, {SPACE_TITLES[space]}", xscale="log")
+        axis.set(title=f"{dataset}, {SPACE_TITLES[str(space)]}", xscale="log")
     axes[0, 0].legend(fontsize="small")
     figure.supxlabel("trained networks")
     figure.supylabel("Kendall correlation")
