@@ -39,7 +39,9 @@ def test_what_is_left_out_is_not_trained_on(deposit):
 
 
 def test_the_level_of_a_new_dataset_is_unknown(deposit):
-    errors = deposit.tables["summary"].groupby("scenario")["rmse"].mean()
+    summary = deposit.tables["summary"]
+    assert summary.query("coding == 'ranks'")["rmse"].isna().all()
+    errors = summary.groupby("scenario")["rmse"].mean()
     assert errors["leave dataset out"] > 3 * errors["within"]
 
 
@@ -50,7 +52,16 @@ def test_codings():
     ranks = transfer.code_rows(rows, "ranks", TABLE)
     assert ranks["params"].max() == 1 and "dataset=cifar10" not in ranks
     cell = (rows.labels["space"] == "tss") & (rows.labels["dataset"] == "cifar100")
-    assert np.allclose(np.sort(ranks.loc[cell, "params"]), np.arange(1, 11) / 10)
+    assert np.allclose(ranks.loc[cell, "params"], rows.features.loc[cell, "params"].rank() / 10)
+
+
+def test_ranks_order_a_new_dataset(deposit):
+    taus = deposit.tables["summary"].query("coding == 'ranks'").groupby("scenario")["kendall"].mean()
+    assert taus["leave dataset out"] > 0.6 and taus["within"] > 0.6
+
+
+def test_undescribed_datasets_are_named():
+    rows = make_examples(10)
     with pytest.raises(InputError, match="'cifar10' has no descriptors"):
         transfer.code_rows(rows, "descriptors", TABLE.iloc[1:])
 
