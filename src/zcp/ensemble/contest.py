@@ -28,7 +28,7 @@ from zcp.results import RELATIVE, Deposit, agree
 from zcp.seeding import seed_for
 
 SCHEME = "isomorphic"
-TUNING_ROWS = 2_000
+TUNING_ROWS = 1_500
 REFERENCE = "random forest"
 CELL = ["space", "dataset"]
 RESAMPLES = 100
