@@ -191,7 +191,7 @@ def plot_curves(summary: pd.DataFrame, labels: dict[str, str]) -> Figure:
         for number, (model, label) in enumerate(labels.items()):
             mine = cell[cell["model"] == model].sort_values("size")
             axis.plot(mine["size"], mine["kendall"], "os^D"[number % 4] + "-", markersize=3, label=label)
-            low, high = (mine["kendall"] + sign * mine["std"].fillna(0.0) for sign in (-1, 1))
+            low, high = (mine["kendall"] + sign * mine["std"].astype(float).fillna(0) for sign in (-1, 1))
             axis.fill_between(mine["size"], low, high, alpha=0.2)
         axis.set(title=f"{dataset}, {SPACE_TITLES[str(space)]}", xscale="log")
     axes[0, 0].legend(fontsize="small")
@@ -205,6 +205,7 @@ def plot_effects(effects: pd.DataFrame, label: str) -> Figure:
     """Draw a bar a cell for each effect, with one deviation (columns: leak, space, dataset, mean, std)."""
     named = effects.assign(cell=effects["space"] + " " + effects["dataset"])
     means, spread = (named.pivot(index="leak", columns="cell", values=v) for v in ("mean", "std"))
+    spread = spread.astype(float).fillna(0)
     order = list(named["leak"].unique())
     figure, axis = plt.subplots(figsize=(8, 3.2))
     means.loc[order].plot.bar(ax=axis, yerr=spread.loc[order], rot=0, width=0.8, error_kw={"linewidth": 0.8})
