@@ -6,6 +6,9 @@ the ceiling is Kendall's correlation of $\mu$ with $y$ and the RMSE between them
 from the per-seed validation accuracies of the topology space in bins of equal count, the shape of
 $\varepsilon / \sigma$ is that of the residuals, and the measured means stand for $\mu$.
 
+Measured means are spread a little further than expected accuracies, by their own noise, so that the ceiling
+is generous, most so in the size space.
+
 The check of the model: simulated with it, two single trainings, and one against the mean of two others,
 must correlate as the measured ones do.
 

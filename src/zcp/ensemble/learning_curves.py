@@ -24,7 +24,7 @@ from zcp.results import Deposit, agree
 from zcp.seeding import seed_for
 
 CELL = ["space", "dataset"]
-SIZES = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+SIZES = (10, 30, 100, 300, 1_000, 2_000, 5_000)
 KINDS = ("proxies", "encoding", "both")
 SETTINGS = {"max_features": 0.5, "min_samples_leaf": 1, "bootstrap": False}
 # Measured on other data (TSS CIFAR-10, thirteen published proxies, extra trees, random test set), as the
