@@ -130,6 +130,25 @@ def score(
 
 
 @app.command()
+def predict(
+    space: Annotated[str, typer.Option(help="tss or sss")],
+    arch: Annotated[str, typer.Option(help="architecture string, or index in the official order")],
+    dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or ImageNet16-120")] = "cifar10",
+    fast: Annotated[bool, typer.Option(help="GreenFactoryFast: fewer proxies")] = False,
+    level: Annotated[float, typer.Option(help="coverage of the interval: 0.8, 0.9 or 0.95")] = 0.9,
+    target: Annotated[str, typer.Option(help="accuracy: test or valid")] = "test",
+) -> None:
+    """Predict the accuracy of an architecture of a benchmark, with an interval and the features behind it."""
+    from zcp.ensemble.artefacts import read
+    from zcp.ensemble.prediction import predict_architecture
+
+    artefact = read("GreenFactoryFast" if fast else "GreenFactory", target)
+    which = int(arch) if arch.isdecimal() else arch
+    for line in predict_architecture(artefact, space, which, dataset, level).lines():
+        typer.echo(line)
+
+
+@app.command()
 def download(dataset: Annotated[str, typer.Argument(help="cifar10 or cifar100")]) -> None:
     """Download the original CIFAR files, with checksum and progress."""
     from zcp.downloads import download_cifar
