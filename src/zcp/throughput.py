@@ -7,6 +7,7 @@ default layout, float32.
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from os import cpu_count
 from pathlib import Path
@@ -20,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from zcp.collect import Pool, sampling_order, score_row
 from zcp.collect.order import Unit
 from zcp.collect.settings import Settings
+from zcp.engine import ENGINES, Engine, get_engine
 from zcp.ensemble.published import COLUMNS
 from zcp.inputs import gaussian_batches
 from zcp.provenance import machine, versions
@@ -59,7 +61,7 @@ def cost_in_units(
     proxies: Sequence[str],
     batch: int,
     *,
-    engines: Sequence[str] = ("fast", "plain"),
+    engines: Sequence[str | Engine] = ("fast", "plain"),
     apart: bool = True,
     repeats: int = 1,
 ) -> pd.DataFrame:
@@ -69,7 +71,7 @@ def cost_in_units(
         networks: (space, index) pairs; inputs are Gaussian, of CIFAR-10's shape.
         proxies: names.
         batch: samples in a batch.
-        engines: names of engines.
+        engines: names of engines, or engines.
         apart: whether to score the proxies one by one, too.
         repeats: rounds, of which the median counts.
 
@@ -83,7 +85,7 @@ def cost_in_units(
             "unit": forward_backward(build(space, index).train(), batches[0])
         }
         for engine in engines:
-            work[engine] = partial(score, network, batches, proxies, engine=engine)
+            work[get_engine(engine).name] = partial(score, network, batches, proxies, engine=engine)
         if apart:
             work["apart"] = partial(_one_by_one, network, batches, proxies)
         rows.append({"space": space, "index": index, **interleaved(work, repeats, warm_up=False)})
@@ -109,6 +111,26 @@ def total_units(costs: pd.DataFrame) -> pd.DataFrame:
             {"networks": name, "n": len(part), "unit": sums["unit"] / len(part)}
             | {column: sums[column] / sums["unit"] for column in sums.index if column != "unit"}
         )
+    return pd.DataFrame(rows)
+
+
+def ablation(
+    networks: Sequence[tuple[str, int]], proxies: Sequence[str], batches: Sequence[int]
+) -> pd.DataFrame:
+    """Measure what each part of the fast engine gains, added to the plain one in turn.
+
+    Returns:
+        engine, batch, units (all networks together).
+    """
+    plain, fast = ENGINES["plain"], ENGINES["fast"]
+    copied = replace(plain, name="one copy", copies_once=True)
+    laid_out = replace(copied, name="channels last", memory_format=fast.memory_format)
+    steps = [plain, copied, laid_out, replace(laid_out, name="equal layers together", together=fast.together)]
+    rows = []
+    for batch in batches:
+        costs = cost_in_units(networks, proxies, batch, engines=steps, apart=False)
+        units = total_units(costs).iloc[-1]
+        rows += [{"engine": step.name, "batch": batch, "units": units[step.name]} for step in steps]
     return pd.DataFrame(rows)
 
 
@@ -245,6 +267,7 @@ def study(
     chosen = random_networks(networks)
     tables = {
         "costs": cost_in_units(chosen, GREENFACTORY, batch, apart=apart),
+        "ablation": ablation(chosen[:1] + chosen[-1:], GREENFACTORY, (8, batch)),
         "growth": growth(GREENFACTORY, (8, 16, 32, 64), (1, 2, 4, 8)),
         "roofline": roofline(chosen[:1] + chosen[-1:], GREENFACTORY, batch),
         "scaling": worker_scaling(networks, workers, settings),
