@@ -1,4 +1,4 @@
-"""TransNAS-Bench-101 micro and DARTS: counts against the published ones, strings, and scores of their networks."""
+"""TransNAS-Bench-101 micro and DARTS: counts against the published ones, strings, scores of networks."""
 
 import itertools
 import math
