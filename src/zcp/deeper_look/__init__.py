@@ -1,0 +1,1 @@
+"""A Deeper Look at zero-cost proxies: the second text, reproduced and extended."""
