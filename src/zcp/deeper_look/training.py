@@ -120,7 +120,7 @@ def _train_epoch(
     """Take one step a batch, in an order drawn from `source`; return the mean training loss."""
     network.train()
     losses = []
-    for rows in torch.randperm(len(task.train.labels), generator=source).split(batch):
+    for rows in torch.split(torch.randperm(len(task.train.labels), generator=source), batch):
         optimiser.zero_grad()
         loss = cross_entropy(network(task.train.inputs[rows]), task.train.labels[rows])
         loss.backward()  # type: ignore[no-untyped-call]

@@ -1,0 +1,72 @@
+"""Average ranks of proxies over tasks: Table 4 of the post, from any table of correlations.
+
+A table of correlations is long: columns space, task, proxy, spearman. What is undefined there (NaN: a
+constant proxy, a task that was not measured) or absent is left out and counted, never ranked.
+"""
+
+import pandas as pd
+
+from zcp.errors import InputError
+
+TASK = ["space", "task"]
+OVERALL = "Overall"
+
+
+def defined(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a table of correlations that have a value.
+
+    Raises:
+        InputError: if a column is missing, a (space, task, proxy) occurs twice, a value is no correlation, or
+            nothing is left.
+    """
+    columns = [*TASK, "proxy", "spearman"]
+    if missing := [c for c in columns if c not in table]:
+        raise InputError(f"a table of correlations needs the column {', '.join(missing)}")
+    twice = table[table.duplicated(columns[:3])]
+    if len(twice):
+        raise InputError(f"two correlations of {twice.iloc[0][columns[:3]].to_dict()}; keep one")
+    rows = table[columns].dropna(subset="spearman")
+    wrong = rows[rows["spearman"].abs() > 1 + 1e-9]
+    if len(wrong):
+        raise InputError(f"not a correlation: {wrong.iloc[0].to_dict()}")
+    if rows.empty:
+        raise InputError("no correlation is defined: there is nothing to compare")
+    return rows.reset_index(drop=True)
+
+
+def rank_tasks(table: pd.DataFrame) -> pd.DataFrame:
+    """Rank the proxies of each task by their signed correlation; 1 is the largest, ties share the mean.
+
+    Returns:
+        The defined rows of `table` with the column rank, and ranked (how many proxies the task has).
+    """
+    rows = defined(table)
+    groups = rows.groupby(TASK, sort=False)["spearman"]
+    return rows.assign(rank=groups.rank(ascending=False), ranked=groups.transform("size"))
+
+
+def average_ranks(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean rank of each proxy over the tasks of each space and over all tasks.
+
+    Returns:
+        space (also `Overall`, where each task counts once), proxy, rank (mean; NaN where no task has it),
+        tasks (that it was ranked on), left_out (tasks of the space without a value of it).
+    """
+    ranks = rank_tasks(table)
+    both = pd.concat([ranks, ranks.assign(space=OVERALL, task=ranks["space"] + "/" + ranks["task"])])
+    spaces = list(dict.fromkeys(both["space"]))
+    proxies = list(dict.fromkeys(table["proxy"]))
+    every = pd.MultiIndex.from_product([spaces, proxies], names=["space", "proxy"])
+    found = both.groupby(["space", "proxy"])["rank"].agg(rank="mean", tasks="size").reindex(every)
+    found["tasks"] = found["tasks"].fillna(0).astype(int)
+    named = pd.concat([table, table.assign(space=OVERALL, task=table["space"] + "/" + table["task"])])
+    total = named.drop_duplicates(TASK)["space"].value_counts()
+    left = found.index.get_level_values("space").map(total).to_numpy() - found["tasks"]
+    return found.assign(left_out=left).reset_index()
+
+
+def arrange(ranks: pd.DataFrame) -> pd.DataFrame:
+    """Return average ranks with spaces as rows and proxies as columns, in the order of the table."""
+    order = {name: list(dict.fromkeys(ranks[name])) for name in ("space", "proxy")}
+    wide = ranks.pivot(index="space", columns="proxy", values="rank")
+    return wide.loc[order["space"], order["proxy"]]
