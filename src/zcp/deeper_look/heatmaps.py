@@ -1,6 +1,7 @@
 """Rank correlations among all pairs of proxies and the ground truth (`gt`): Figures 3 to 6 of the post."""
 
 from collections.abc import Sequence
+from itertools import combinations_with_replacement
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,9 @@ def correlate_pairs(scores: pd.DataFrame, accuracy: ArrayLike | None = None) -> 
         accuracy: of the same architectures, where it was measured; a further column, `gt`.
 
     Returns:
-        a, b, spearman (NaN where one of them is constant or fewer than two rows are left), n (rows used),
+        One row an unordered pair, and one a column with itself (NaN where it is constant): a, b (b is not
+        before a in the order of the columns, `gt` is last), spearman (NaN too where fewer than two rows are
+        left), n (rows used),
         left_out (rows without a usable value of both).
 
     Raises:
@@ -42,11 +45,10 @@ def correlate_pairs(scores: pd.DataFrame, accuracy: ArrayLike | None = None) -> 
         raise InputError(f"{len(scores)} rows of scores, but {len(np.asarray(accuracy))} accuracies")
     known = {name: usable(values) for name, values in columns.items()}
     found = []
-    for a, x in columns.items():
-        for b, y in columns.items():
-            both = known[a] & known[b]
-            value = spearman(x[both], y[both], signed=True) if both.any() else float("nan")
-            found.append((a, b, value, int(both.sum()), int((~both).sum())))
+    for a, b in combinations_with_replacement(columns, 2):
+        both = known[a] & known[b]
+        value = spearman(columns[a][both], columns[b][both], signed=True) if both.any() else float("nan")
+        found.append((a, b, value, int(both.sum()), int((~both).sum())))
     return pd.DataFrame(found, columns=["a", "b", "spearman", "n", "left_out"])
 
 
@@ -58,10 +60,11 @@ def turn(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def to_matrix(pairs: pd.DataFrame, order: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return pairs as a square matrix, in `order` or that of their appearance; NaN where a pair is missing."""
+    """Return pairs as a symmetric matrix, in `order` or that of the columns; NaN where one is missing."""
     names = list(dict.fromkeys(pairs["a"])) if order is None else [n for n in order if n in set(pairs["a"])]
     matrix = pairs.pivot(index="a", columns="b", values="spearman")
-    return matrix.reindex(index=names, columns=names).rename_axis(index=None, columns=None)
+    matrix = matrix.reindex(index=names, columns=names)
+    return matrix.combine_first(matrix.T).loc[names, names].rename_axis(index=None, columns=None)
 
 
 def average_pairs(pairs: pd.DataFrame) -> pd.DataFrame:

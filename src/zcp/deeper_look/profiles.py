@@ -53,6 +53,6 @@ def profile(table: pd.DataFrame, taus: ArrayLike) -> pd.DataFrame:
 
 
 def steps(table: pd.DataFrame) -> pd.DataFrame:
-    r"""Return the profiles at 1 and at every finite $\tau$ where one of them jumps; draw with `where="post"`."""
+    r"""Return the profiles at 1 and every finite $\tau$ where one jumps; draw with `where="post"`."""
     taus = suboptimality(table)["tau"].to_numpy()
     return profile(table, np.unique(np.concatenate([[1.0], taus[np.isfinite(taus)]])))
