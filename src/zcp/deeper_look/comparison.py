@@ -154,7 +154,7 @@ def summarise(pairs: pd.DataFrame, correlations: pd.DataFrame) -> dict[str, pd.D
     eight = correlations[correlations["proxy"].isin(POST)]
     both["ranks"] = ranks.average_ranks(eight)
     found = profiles.steps(eight).rename_axis(columns="proxy")
-    both["profiles"] = found.stack().rename("fraction").reset_index()
+    both["profiles"] = found.reset_index().melt("tau", value_name="fraction")
     return both
 
 

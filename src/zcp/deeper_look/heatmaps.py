@@ -19,7 +19,8 @@ FAILED = -1e8
 def usable(scores: ArrayLike) -> np.ndarray:
     """Return which scores are neither NaN, infinite nor the published mark of a failure, shape (n,)."""
     values = np.asarray(scores, dtype=np.float64)
-    return np.isfinite(values) & (values != FAILED)
+    known: np.ndarray = np.isfinite(values) & (values != FAILED)
+    return known
 
 
 def correlate_pairs(scores: pd.DataFrame, accuracy: ArrayLike | None = None) -> pd.DataFrame:

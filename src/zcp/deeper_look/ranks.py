@@ -61,7 +61,7 @@ def average_ranks(table: pd.DataFrame) -> pd.DataFrame:
     found["tasks"] = found["tasks"].fillna(0).astype(int)
     named = pd.concat([table, table.assign(space=OVERALL, task=table["space"] + "/" + table["task"])])
     total = named.drop_duplicates(TASK)["space"].value_counts()
-    left = found.index.get_level_values("space").map(total).to_numpy() - found["tasks"]
+    left = found.index.get_level_values("space").map(total.to_dict()).to_numpy() - found["tasks"]
     return found.assign(left_out=left).reset_index()
 
 
@@ -69,4 +69,4 @@ def arrange(ranks: pd.DataFrame) -> pd.DataFrame:
     """Return average ranks with spaces as rows and proxies as columns, in the order of the table."""
     order = {name: list(dict.fromkeys(ranks[name])) for name in ("space", "proxy")}
     wide = ranks.pivot(index="space", columns="proxy", values="rank")
-    return wide.loc[order["space"], order["proxy"]]
+    return wide.reindex(index=order["space"], columns=order["proxy"])
