@@ -69,4 +69,5 @@ def arrange(ranks: pd.DataFrame) -> pd.DataFrame:
     """Return average ranks with spaces as rows and proxies as columns, in the order of the table."""
     order = {name: list(dict.fromkeys(ranks[name])) for name in ("space", "proxy")}
     wide = ranks.pivot(index="space", columns="proxy", values="rank")
-    return wide.reindex(index=order["space"], columns=order["proxy"])
+    ordered: pd.DataFrame = wide.reindex(index=order["space"], columns=order["proxy"])
+    return ordered

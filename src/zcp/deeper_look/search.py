@@ -1,6 +1,6 @@
 """A search on the topology space with and without proxies: how many queries reach the best 0.1 percent?
 
-A query asks the benchmark for the accuracy of one architecture; an architecture asked for again is free, as its
+A query asks the benchmark for the accuracy of one architecture; one that is asked for again is free, as its
 accuracy is known. Proxies are free as well: narrow networks' scores of the whole space. The optimiser is
 Optuna's Tree-structured Parzen Estimator over the operations of the six edges.
 """
@@ -15,6 +15,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from optuna.samplers import RandomSampler, TPESampler
 
+from zcp import benchmarks
 from zcp.deeper_look.whole_space import representatives, whole_space
 from zcp.ensemble.examples import available_target
 from zcp.errors import InputError
@@ -23,13 +24,13 @@ from zcp.results import Deposit, agree
 from zcp.seeding import seed_for
 from zcp.spaces import get_space
 from zcp.spaces.cells import OPERATIONS
-from zcp.spaces.tss import format_cell
+from zcp.spaces.tss import format_cell, parse_cell
 
 EDGES = [f"edge{number}" for number in range(6)]
 #: The best of 1,000: sixteen architectures of the topology space, more where accuracies are equal.
 SHARE = 0.001
 #: Networks that a proxy is asked about before the first query of a warm start, and how many are queried.
-POOL, WARM = 1000, 20
+POOL, WARM = 1000, 10
 #: Candidates of the optimiser of which a filter queries the best by the proxy.
 CANDIDATES = 4
 KEYS = ["dataset", "strategy", "proxy", "seed"]
@@ -67,7 +68,9 @@ def proxy_scores(proxy: str) -> np.ndarray:
     if proxy == "vote":
         return table[["jacob_cov", "naswot", "log_synflow", "flops"]].rank().sum(axis=1).to_numpy(float)
     if proxy not in table:
-        raise InputError(f"no proxy {proxy!r} of the whole space; choose of vote, {', '.join(table)}")
+        raise InputError(
+            f"no proxy {proxy!r} of the whole space; choose of vote, {', '.join(map(str, table))}"
+        )
     values = table[proxy].to_numpy(float)
     return np.where(np.isfinite(values), values, -np.inf)
 
@@ -136,15 +139,11 @@ def _ask(study: optuna.Study) -> tuple[optuna.Trial, int]:
 
 
 def _parameters(index: int) -> dict[str, str]:
-    from zcp.spaces.tss import parse_cell
-
     return dict(zip(EDGES, parse_cell(get_space("tss").arch(index)), strict=True))
 
 
 def accuracies(dataset: str, target: str) -> np.ndarray:
     """Return the accuracy of every architecture, percent, shape (15625,); see `zcp.benchmarks`."""
-    from zcp import benchmarks
-
     values: np.ndarray = benchmarks.load("tss").accuracy(dataset, target).to_numpy(float)
     return values
 
@@ -194,9 +193,10 @@ def summarise(runs: pd.DataFrame, budget: int) -> pd.DataFrame:
     among those it is NaN.
     """
     groups = runs.groupby(KEYS[:3], sort=False)
-    found = groups["queries"].quantile([0.5, 0.25, 0.75], interpolation="higher").unstack()
-    found = found.astype(float).where(found <= budget)
-    found.columns = pd.Index(["median", "low", "high"])
+    levels = {"median": 0.5, "low": 0.25, "high": 0.75}
+    parts = {n: groups["queries"].quantile(q, interpolation="higher") for n, q in levels.items()}
+    found = pd.DataFrame(parts).astype(float)
+    found = found.where(found <= budget)
     counts = groups.agg(reached=("reached", "sum"), seeds=("seed", "nunique"))
     return found.join(counts).reset_index()
 
