@@ -131,3 +131,26 @@ def test_a_study_deposits_and_compares_its_tasks():
     assert summary["profiles"].query("proxy == 'fisher'")["fraction"].eq(1.0).all()
     with pytest.raises(InputError, match="unknown target"):
         list(comparison.our_tasks("nats-b16", "train"))
+
+
+def test_friedman_and_the_critical_difference(table):
+    found = ranks.compare(table)
+    assert (found.tasks, found.left_out) == (12, 0)
+    # Demsar's table has q = 3.031 for eight; 3.031 * sqrt(8 * 9 / (6 * 12)).
+    assert found.critical == pytest.approx(3.031, abs=0.002)
+    assert found.ranks["flops"] == pytest.approx(4.0) and found.ranks.index[0] == "flops"
+    # The post's first conclusion, tested on its own numbers: none stands out.
+    assert found.p > 0.05 and len(found.tied) == 8
+    certain = table.assign(spearman=table["proxy"].map(table["proxy"].drop_duplicates().reset_index(drop=True)
+                           .reset_index().set_index("proxy")["index"]) / 10)  # fmt: skip
+    assert ranks.compare(certain).p < 1e-6 and ranks.compare(certain).tied[0] == "params"
+    with pytest.raises(InputError, match="two tasks and three proxies"):
+        ranks.compare(table.head(8))
+
+
+def test_the_post_and_ours_side_by_side(table):
+    ours = table[table["task"] == "ninapro"].assign(low=-0.1, high=0.1, origin="suite")
+    wide = comparison.beside_post(ours).set_index("proxy")
+    assert list(wide) == ["darts ninapro"] and wide.loc["flops", "darts ninapro"].startswith(
+        "-0.11 / -0.11 ["
+    )

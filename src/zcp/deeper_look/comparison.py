@@ -17,7 +17,7 @@ from zcp.collect import load_scores, scores_path
 from zcp.correlations import bootstrap_interval
 from zcp.datasets import DATASETS
 from zcp.deeper_look import heatmaps, profiles, ranks
-from zcp.deeper_look.published import published_scores, score_table
+from zcp.deeper_look.published import post_tables, published_scores, score_table
 from zcp.errors import InputError
 from zcp.metrics import rank_scores
 from zcp.paths import PUBLISHED, data_folder
@@ -188,3 +188,30 @@ def post_pairs() -> pd.DataFrame | None:
     folder = data_folder()
     path = folder and folder / "deeper_look" / "post_heatmaps.csv"
     return pd.read_csv(path) if path and path.is_file() else None
+
+
+def beside_post(correlations: pd.DataFrame) -> pd.DataFrame:
+    """Return the tasks that both have: proxy, then a column a task with `the post / ours [low, high]`.
+
+    Args:
+        correlations: of a deposit; where a task has two origins the first is shown.
+    """
+    ours = correlations.drop_duplicates(["space", "task", "proxy"]).set_index(["space", "task", "proxy"])
+    both = post_tables().join(
+        ours[["spearman", "low", "high"]].add_suffix("_ours"), on=["space", "task", "proxy"]
+    )
+    both = both.dropna(subset="spearman_ours")
+    text = [
+        f"{row.spearman:.2f} / {row.spearman_ours:.2f} [{row.low_ours:.2f}, {row.high_ours:.2f}]"
+        for row in both.itertuples()
+    ]
+    named = both.assign(cell=both["space"] + " " + both["task"], text=text)
+    wide = named.pivot(index="proxy", columns="cell", values="text").fillna("–")
+    return wide.loc[list(POST), list(dict.fromkeys(named["cell"]))].rename_axis(columns=None).reset_index()
+
+
+def matrices(pairs: pd.DataFrame, label: str) -> dict[str, pd.DataFrame]:
+    """Return the matrix of the post's proxies and the ground truth of each task, by `label: task`."""
+    order = [*POST, heatmaps.GROUND_TRUTH]
+    groups = pairs[pairs["a"].isin(order) & pairs["b"].isin(order)].groupby("task", sort=False)
+    return {f"{label}: {task}": heatmaps.to_matrix(part, order) for task, part in groups}

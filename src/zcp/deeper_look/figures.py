@@ -1,6 +1,7 @@
 """The figures of the Deeper Look: grids of heat maps, performance profiles and curves."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,7 +14,7 @@ from zcp.figures import _styled
 
 
 def _panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
-    """Return a figure with `count` axes of `size` inches in rows of `columns`; what is left over is hidden."""
+    """Return a figure with `count` axes of `size` inches, in rows of `columns`."""
     columns = min(count, columns)
     rows = -(-count // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(size[0] * columns, size[1] * rows), squeeze=False)
@@ -21,6 +22,11 @@ def _panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure
     for axis in flat[count:]:
         axis.set_visible(False)
     return figure, flat[:count]
+
+
+def _line(number: int) -> dict[str, Any]:
+    """Return colour and dashes of a line: the seven colours of the style, then again in dashes, in dots."""
+    return {"color": f"C{number % 7}", "linestyle": ("-", "--", ":")[number // 7 % 3]}
 
 
 @_styled
@@ -45,12 +51,11 @@ def plot_profiles(profiles: Mapping[str, pd.DataFrame], largest: float = 4.0) ->
         largest: the tau at which the axis ends.
     """
     figure, axes = _panels(len(profiles), 2, (4.6, 3.0))
-    lines = [(f"C{number % 10}", "-" if number < 4 else "--") for number in range(20)]
     for axis, (title, table) in zip(axes, profiles.items(), strict=True):
         end = max(largest, float(table.index.max()))
         drawn = pd.concat([table, table.tail(1).set_axis([end])])
-        for (colour, dash), proxy in zip(lines, drawn, strict=False):
-            axis.step(drawn.index, drawn[proxy], dash, where="post", color=colour, label=proxy)
+        for number, proxy in enumerate(drawn):
+            axis.step(drawn.index, drawn[proxy], where="post", label=proxy, **_line(number))
         axis.set(title=title, xlim=(0.97, largest), ylim=(-0.03, 1.03))
     figure.supxlabel("tau: error relative to that of the best proxy of a task")
     figure.supylabel("fraction of tasks")
@@ -71,12 +76,10 @@ def plot_decay(curves: Mapping[str, pd.DataFrame], proxies: Sequence[str]) -> Fi
     for axis, (title, table) in zip(axes, curves.items(), strict=True):
         for number, proxy in enumerate(proxies):
             mine = table[table["proxy"] == proxy].sort_values("epoch")
-            dash = "-" if number < 5 else "--" if number < 10 else ":"
-            axis.plot(mine["epoch"], mine["spearman"], dash, color=f"C{number % 10}", label=proxy, lw=1.2)
+            line = _line(number)
+            axis.plot(mine["epoch"], mine["spearman"], label=proxy, linewidth=1.2, **line)
             if "least" in mine:
-                axis.fill_between(
-                    mine["epoch"], mine["least"], mine["most"], color=f"C{number % 10}", alpha=0.08
-                )
+                axis.fill_between(mine["epoch"], mine["least"], mine["most"], color=line["color"], alpha=0.08)
         axis.axhline(0, color="black", linewidth=0.8)
         axis.set(title=title, xlabel="epochs trained", ylim=(-1, 1))
     figure.supylabel("Spearman correlation with final accuracy")
@@ -121,7 +124,7 @@ def plot_searches(runs: pd.DataFrame, budget: int) -> Figure:
             queries = np.sort(part.loc[part["reached"], "queries"].to_numpy())
             share = np.arange(len(queries) + 1) / len(part)
             axis.step([1, *queries, budget], [0, *share[1:], share[-1]], where="post",
-                      color=f"C{number % 10}", label=name)  # fmt: skip
+                      label=name, **_line(number))  # fmt: skip
         axis.set(title=dataset, xscale="log", xlabel="queries", ylim=(-0.02, 1.02))
     axes[0].set_ylabel("fraction of searches at the goal")
     handles, labels = axes[0].get_legend_handles_labels()

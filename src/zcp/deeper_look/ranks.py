@@ -4,7 +4,11 @@ A table of correlations is long: columns space, task, proxy, spearman. What is u
 constant proxy, a task that was not measured) or absent is left out and counted, never ranked.
 """
 
+from typing import NamedTuple
+
+import numpy as np
 import pandas as pd
+from scipy.stats import friedmanchisquare, studentized_range
 
 from zcp.errors import InputError
 
@@ -62,7 +66,8 @@ def average_ranks(table: pd.DataFrame) -> pd.DataFrame:
     named = pd.concat([table, table.assign(space=OVERALL, task=table["space"] + "/" + table["task"])])
     total = named.drop_duplicates(TASK)["space"].value_counts()
     left = found.index.get_level_values("space").map(total.to_dict()).to_numpy() - found["tasks"]
-    return found.assign(left_out=left).reset_index()
+    counted: pd.DataFrame = found.assign(left_out=left).reset_index()
+    return counted
 
 
 def arrange(ranks: pd.DataFrame) -> pd.DataFrame:
@@ -71,3 +76,48 @@ def arrange(ranks: pd.DataFrame) -> pd.DataFrame:
     wide = ranks.pivot(index="space", columns="proxy", values="rank")
     ordered: pd.DataFrame = wide.reindex(index=order["space"], columns=order["proxy"])
     return ordered
+
+
+class Comparison(NamedTuple):
+    """Whether proxies differ over tasks.
+
+    Attributes:
+        p: of Friedman's test that all proxies rank alike (small: they do not).
+        critical: difference of average ranks that is significant at 5 percent (Nemenyi), the ranks being
+            over `tasks`.
+        ranks: average rank by proxy, best first.
+        tasks: with a value of every proxy, which alone are used.
+        left_out: the other tasks.
+    """
+
+    p: float
+    critical: float
+    ranks: pd.Series
+    tasks: int
+    left_out: int
+
+    @property
+    def tied(self) -> list[str]:
+        """The proxies that are not significantly worse than the best, best first."""
+        near = self.ranks <= self.ranks.iloc[0] + self.critical
+        return [str(name) for name in self.ranks.index[near]]
+
+
+def compare(table: pd.DataFrame) -> Comparison:
+    """Test whether the proxies of a table of correlations differ (Demsar 2006).
+
+    Raises:
+        InputError: if fewer than three proxies or two whole tasks are left.
+    """
+    rows = rank_tasks(table)
+    wide = rows.pivot(index=TASK, columns="proxy", values="spearman")
+    whole = wide.dropna()
+    tasks, proxies = whole.shape
+    if tasks < 2 or proxies < 3:
+        raise InputError(f"a test needs two tasks and three proxies at least, not {tasks} and {proxies}")
+    places = whole.rank(axis=1, ascending=False).mean().sort_values()
+    p = float(friedmanchisquare(*whole.to_numpy().T).pvalue)
+    # Infinitely many degrees of freedom, as in Nemenyi's tables.
+    q = studentized_range.ppf(0.95, proxies, 1e6) / np.sqrt(2)
+    critical = float(q * np.sqrt(proxies * (proxies + 1) / (6 * tasks)))
+    return Comparison(p, critical, places, tasks, len(wide) - tasks)
