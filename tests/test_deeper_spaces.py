@@ -91,9 +91,10 @@ def test_networks_without_accuracies_are_refused():
 
 
 def test_table_beside_the_post():
-    row = {"origin": "ours", "scores": "x", "task": "cifar100", "proxy": "log_synflow", "n": 99}
+    row = {"origin": "ours", "scores": "x", "task": "cifar100", "proxy": "synflow", "n": 99}
     row |= {"left_out": 0, "spearman": 0.81, "low": 0.7, "high": 0.9}
-    found = spaces.beside_post(pd.DataFrame([row]), "tss", ["cifar100", "darcy"])
+    twin = row | {"proxy": "log_synflow", "n": 100}
+    found = spaces.beside_post(pd.DataFrame([row, twin]), "tss", ["cifar100", "darcy"])
     synflow = found[found["proxy"].eq("synflow")].set_index("task")
     assert synflow.loc["cifar100", ["post", "suite", "ours", "n"]].tolist() == [
         0.7938,

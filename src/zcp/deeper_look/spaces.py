@@ -22,6 +22,7 @@ from zcp.paths import data_folder
 from zcp.provenance import versions
 from zcp.results import Deposit, agree, sha256
 from zcp.seeding import seed_for
+from zcp.spaces import get_space
 
 #: Resamples of an interval.
 RESAMPLES = 1000
@@ -105,6 +106,27 @@ def _parts(space: str, resamples: int) -> Iterator[pd.DataFrame]:
         yield found.assign(origin="suite", scores="published", task=task)
 
 
+def agreement(space: str) -> pd.DataFrame:
+    """Correlate our scores with those that the suite published for the same networks and dataset.
+
+    Returns:
+        scores (our file), dataset, proxy, spearman, n, left_out; empty where nothing was published.
+
+    Raises:
+        InputError: if scores or the data folder are missing.
+    """
+    rows = []
+    for each in collections_of(space) if space in SCORES else ():
+        table, _ = score_table(published_scores(space, each.dataset))
+        theirs, ours = table.rename(index=get_space(space).index), our_scores(each)
+        for proxy in [name for name in ours if name in theirs]:
+            both = ours[[proxy]].join(theirs[proxy].rename("theirs"), how="inner")
+            pair = correlate_pairs(both[[proxy]], both["theirs"]).query(f"a == '{proxy}' and b == 'gt'")
+            rows.append(pair.assign(scores=each.file, dataset=each.dataset, proxy=proxy))
+    columns = ["scores", "dataset", "proxy", "spearman", "n", "left_out"]
+    return pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
+
+
 def correlate_scores(space: str) -> pd.DataFrame:
     """Correlate each two proxies of each collection; needs no ground truth.
 
@@ -119,11 +141,12 @@ def correlate_scores(space: str) -> pd.DataFrame:
 
 
 def study(space: str) -> Deposit:
-    """Return a chapter's deposit: tables `correlations`, `pairs` and `collections`; needs the data folder."""
+    """Return a chapter's deposit: tables `correlations`, `pairs`, `agreement`, `collections`; needs the data folder."""
     start = time.perf_counter()
     tables = {
         "correlations": correlate_space(space),
         "pairs": correlate_scores(space),
+        "agreement": agreement(space),
         "collections": describe(space),
     }
     files = {each.file: sha256(scores_path(each.file)) for each in collections_of(space)}
@@ -162,11 +185,12 @@ def beside_post(correlations: pd.DataFrame, space: str, tasks: Sequence[str]) ->
 
     Returns:
         `suite` and `ours` as text with interval, `n` as their numbers of architectures, a dash where there
-        is no value. The post's synflow stands beside log_synflow, which orders networks equally.
+        is no value. The suite's synflow is a logarithm, which orders networks equally.
     """
     post = post_tables(space).set_index(["task", "proxy"])["spearman"]
-    names = {"log_synflow": "synflow"}
-    known = correlations[~correlations["proxy"].eq("synflow")].replace({"proxy": names})
+    # A dead network has no logarithm: our own synflow ranks it, the suite published the logarithm only.
+    is_twin = correlations["proxy"].eq("log_synflow") & correlations["origin"].eq("ours")
+    known = correlations[~is_twin].replace({"proxy": {"log_synflow": "synflow"}})
     rows = []
     for task, proxy in ((t, p) for t in tasks for p in post_tables()["proxy"].unique()):
         mine = known[known["task"].eq(task) & known["proxy"].eq(proxy)].sort_values("n", ascending=False)
