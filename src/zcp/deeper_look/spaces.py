@@ -119,7 +119,7 @@ def agreement(space: str) -> pd.DataFrame:
     for each in collections_of(space) if space in SCORES else ():
         table, _ = score_table(published_scores(space, each.dataset))
         theirs, ours = table.rename(index=get_space(space).index), our_scores(each)
-        for proxy in [name for name in ours if name in theirs]:
+        for proxy in [str(name) for name in ours if name in theirs]:
             both = ours[[proxy]].join(theirs[proxy].rename("theirs"), how="inner")
             pair = correlate_pairs(both[[proxy]], both["theirs"]).query(f"a == '{proxy}' and b == 'gt'")
             rows.append(pair.assign(scores=each.file, dataset=each.dataset, proxy=proxy))
@@ -141,7 +141,11 @@ def correlate_scores(space: str) -> pd.DataFrame:
 
 
 def study(space: str) -> Deposit:
-    """Return a chapter's deposit: tables `correlations`, `pairs`, `agreement`, `collections`; needs the data folder."""
+    """Return a chapter's deposit: tables `correlations`, `pairs`, `agreement` and `collections`.
+
+    Raises:
+        InputError: if the space is unknown, or scores or the data folder are missing.
+    """
     start = time.perf_counter()
     tables = {
         "correlations": correlate_space(space),
