@@ -25,7 +25,7 @@ from zcp.seeding import seed_for
 from zcp.spaces import get_space
 
 #: Resamples of an interval.
-RESAMPLES = 1000
+RESAMPLES = 500
 KEYS = ["origin", "scores", "task", "proxy"]
 
 
@@ -120,7 +120,7 @@ def agreement(space: str) -> pd.DataFrame:
         table, _ = score_table(published_scores(space, each.dataset))
         theirs, ours = table.rename(index=get_space(space).index), our_scores(each)
         for proxy in [str(name) for name in ours if name in theirs]:
-            both = ours[[proxy]].join(theirs[proxy].rename("theirs"), how="inner")
+            both = ours[[proxy]].join(theirs[proxy].dropna().rename("theirs"), how="inner")
             pair = correlate_pairs(both[[proxy]], both["theirs"]).query(f"a == '{proxy}' and b == 'gt'")
             rows.append(pair.assign(scores=each.file, dataset=each.dataset, proxy=proxy))
     columns = ["scores", "dataset", "proxy", "spearman", "n", "left_out"]
