@@ -7,6 +7,7 @@ import pandas as pd
 
 from zcp.benchmarks.tasks import TASKS, accuracy
 from zcp.collect import load_scores
+from zcp.datasets import get_dataset
 from zcp.deeper_look.heatmaps import turn
 from zcp.errors import InputError
 from zcp.registry import list_proxies
@@ -45,6 +46,9 @@ COLLECTIONS: dict[str, tuple[Collection, ...]] = {
     ),
 }
 
+#: Space -> tasks whose correlation with the sizes is taken over all architectures that were trained.
+COUNTED = {"tss": ("scifar100", "svhn"), "transnas": COLLECTIONS["transnas"][0].tasks}
+
 
 @cache
 def accuracy_by_index(space: str, task: str) -> pd.Series:
@@ -64,9 +68,14 @@ def our_scores(collection: Collection) -> pd.DataFrame:
     return turn(table[[name for name in list_proxies() if name in table]])
 
 
-def counts_of_all(space: str, classes: int, resolution: int) -> pd.DataFrame:
-    """Return parameters and multiply-accumulates, in millions, of every architecture of a space, by index."""
-    facts = get_space(space)
+@cache
+def counts_of_all(space: str) -> pd.DataFrame:
+    """Return parameters and multiply-accumulates, in millions, of every architecture of a space, by index.
+
+    They are those of the dataset of the space's first collection.
+    """
+    facts, dataset = get_space(space), get_dataset(collections_of(space)[0].dataset)
+    classes, resolution = dataset.classes, dataset.resolution
     archs = [facts.arch(index) for index in range(facts.size)]
     counts = {
         "params": [facts.params(arch, classes) / 1e6 for arch in archs],

@@ -13,7 +13,14 @@ import pandas as pd
 from zcp.benchmarks.tasks import TASKS
 from zcp.collect import scores_path
 from zcp.correlations import bootstrap_interval
-from zcp.deeper_look.collected import accuracy_by_index, collections_of, counts_of_all, describe, our_scores
+from zcp.deeper_look.collected import (
+    COUNTED,
+    accuracy_by_index,
+    collections_of,
+    counts_of_all,
+    describe,
+    our_scores,
+)
 from zcp.deeper_look.heatmaps import correlate_pairs, to_matrix, usable
 from zcp.deeper_look.published import SCORES, post_tables, published_scores, score_table
 from zcp.errors import InputError
@@ -77,7 +84,7 @@ def correlate_space(space: str, resamples: int = RESAMPLES) -> pd.DataFrame:
     """Correlate all scores of a space, ours and published ones, with the accuracies of its tasks.
 
     Returns:
-        origin (`ours` or `suite`), scores (our file, `all cells` where those of a whole space were counted,
+        origin (`ours` or `suite`), scores (our file, `all cells` where all that were trained are counted,
         or `published`), task, then the columns of `correlate`.
 
     Raises:
@@ -92,11 +99,10 @@ def _parts(space: str, resamples: int) -> Iterator[pd.DataFrame]:
             scores, measured = our_scores(collection), accuracy_by_index(space, task)
             found = correlate(scores, measured, space, task, collection.file, resamples=resamples)
             yield found.assign(origin="ours", scores=collection.file, task=task)
-    if space == "transnas":
-        for task in collections_of(space)[0].tasks:
-            scores, measured = counts_of_all(space, 63, 64), accuracy_by_index(space, task)
-            found = correlate(scores, measured, space, task, "counts", resamples=resamples)
-            yield found.assign(origin="ours", scores="all cells", task=task)
+    for task in COUNTED.get(space, ()):
+        scores, measured = counts_of_all(space), accuracy_by_index(space, task)
+        found = correlate(scores, measured, space, task, "counts", resamples=resamples)
+        yield found.assign(origin="ours", scores="all cells", task=task)
     for task in [task for known, task in TASKS if known == space and space in SCORES]:
         table, failures = score_table(published_scores(space, task))
         scores, measured = table.drop(columns="accuracy"), table["accuracy"].dropna()
