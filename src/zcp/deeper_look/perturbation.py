@@ -91,17 +91,24 @@ def select(proxy: str, seed: int) -> int:
     return get_space("tss").index(format_cell(tuple(names[0] for names in choices)))
 
 
-def study(target: str, seeds: Sequence[int], jobs: int = 1, proxies: Sequence[str] = PROXIES) -> Deposit:
-    """Return the deposit `perturbation-<target>`: `found` (see `look_up`) and `summary`."""
+def study(
+    targets: Sequence[str], seeds: Sequence[int], jobs: int = 1, proxies: Sequence[str] = PROXIES
+) -> Deposit:
+    """Return the deposit `perturbation`.
+
+    Returns:
+        Tables `chosen` (proxy, seed, index of the architecture that is left) and `summary` (see `summarise`;
+        with the column target, one block for each of `targets`).
+    """
     start = time.perf_counter()
     plan = [(proxy, seed) for proxy in proxies for seed in seeds]
     indices = Parallel(n_jobs=jobs)(delayed(select)(*each) for each in plan)
     chosen = pd.DataFrame(plan, columns=["proxy", "seed"]).assign(index=indices)
-    found = look_up(chosen, target)
-    settings = {"target": target, "seeds": list(seeds), "width": WIDTH}
+    parts = [summarise(look_up(chosen, target)).assign(target=target) for target in targets]
+    settings = {"targets": list(targets), "seeds": list(seeds), "width": WIDTH}
     made = {"versions": versions(), "seconds": round(time.perf_counter() - start, 1)}
-    tables = {"chosen": chosen, "summary": summarise(found)}
-    return Deposit(f"perturbation-{target}", settings, tables, made)
+    tables = {"chosen": chosen, "summary": pd.concat(parts, ignore_index=True)}
+    return Deposit("perturbation", settings, tables, made)
 
 
 def look_up(chosen: pd.DataFrame, target: str) -> pd.DataFrame:
