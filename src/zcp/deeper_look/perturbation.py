@@ -9,24 +9,27 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import torch
 from joblib import Parallel, delayed
 from torch import Tensor, nn
 
 from zcp import benchmarks
 from zcp.datasets import DATASETS
 from zcp.deeper_look.training import CLASSES
-from zcp.deeper_look.whole_space import noise
 from zcp.initialisation import initialise
+from zcp.inputs import Batch
 from zcp.provenance import versions
 from zcp.registry import get_proxy
 from zcp.results import Deposit, agree
 from zcp.scoring import score
-from zcp.seeding import seed_for
+from zcp.seeding import generator, seed_for
 from zcp.spaces import get_space
 from zcp.spaces.cells import EDGES, OPERATIONS, CellNetwork, Residual, operation
 from zcp.spaces.tss import format_cell
 
 WIDTH = 8
+#: Images of Gaussian noise that every supernet is scored on.
+SHAPE = (16, 3, 16, 16)
 PROXIES = ("log_synflow", "naswot", "jacob_cov", "snip", "grad_norm", "fisher")
 Choice = tuple[tuple[str, ...], ...]
 
@@ -67,6 +70,12 @@ def build_supernet(choices: Choice, seed: int) -> CellNetwork:
     network = CellNetwork(WIDTH, cells, WIDTH << 2, CLASSES)
     initialise(network, "default", seed, "supernet")
     return network
+
+
+def noise() -> list[Batch]:
+    """Return the one batch that every supernet is scored on, classes in turn."""
+    images = torch.randn(*SHAPE, generator=generator("supernet", "noise"))
+    return [Batch(images, torch.arange(SHAPE[0]) % CLASSES)]
 
 
 def select(proxy: str, seed: int) -> int:
