@@ -148,7 +148,7 @@ def search_medians(search: Deposit) -> pd.DataFrame:
     budget = search.settings["budget"]
     medians = search.tables["summary"].assign(median=lambda t: t["median"].astype(float).fillna(budget))
     wide = medians.pivot(index="dataset", columns=["strategy", "proxy"], values="median")
-    mixed = wide[["warm", "filter"]]
+    mixed = wide[[name for name in ("warm", "filter") if name in wide.columns.get_level_values(0)]]
     best = mixed.mean().idxmin()
     assert isinstance(best, tuple)
     both = pd.DataFrame({"tpe": wide["tpe", ""], "best": wide[best]})
