@@ -96,7 +96,8 @@ def independent_ones_vary(comparison: Deposit) -> Verdict:
         "Data-independent proxies perform very inconsistently",
         "range of the correlation over tasks; that of `synflow` and of `params` above the median of the "
         "data-dependent proxies: confirmed, neither: contradicted",
-        *texts,
+        texts[0],
+        texts[1],
         verdict,
     )
 
@@ -105,7 +106,8 @@ def _spread(table: pd.DataFrame) -> pd.DataFrame:
     found = table.groupby("proxy")["spearman"].agg(least="min", most="max")
     # The post counts flops as data-dependent, because it depends on the size of the input.
     free = [not get_proxy(str(name)).data and name != "flops" for name in found.index]
-    return found.assign(range=found["most"] - found["least"], free=free)
+    spread: pd.DataFrame = found.assign(range=found["most"] - found["least"], free=free)
+    return spread
 
 
 def promise_together(predictor: Deposit, search: Deposit, combination: Deposit) -> Verdict:
@@ -125,7 +127,8 @@ def promise_together(predictor: Deposit, search: Deposit, combination: Deposit) 
         "better: confirmed, none: contradicted",
         "cites up to 20 percent for a predictor and 3 to 5 times for a search",
         f"predictor: {small:+.0f} percent with {first} trained architectures, {large:+.0f} percent with "
-        f"{last}; search: median {queries['tpe'].mean():.0f} queries without and {queries['best'].mean():.0f} "
+        f"{last}; search: median {queries['tpe'].mean():.0f} queries without and "
+        f"{queries['best'].mean():.0f} "
         f"with `{queries['proxy'].mode().iloc[0]}` (means of datasets); pair {halves['pair']:.2f} against "
         f"{halves['single']:.2f}",
         "confirmed" if all(wins) else "refined" if any(wins) else "contradicted",
@@ -145,7 +148,7 @@ def search_medians(search: Deposit) -> pd.DataFrame:
     budget = search.settings["budget"]
     medians = search.tables["summary"].assign(median=lambda t: t["median"].astype(float).fillna(budget))
     wide = medians.pivot(index="dataset", columns=["strategy", "proxy"], values="median")
-    mixed = wide[[name for name in wide if name[0] in ("warm", "filter")]]
+    mixed = wide[[name for name in ("warm", "filter") if name in wide.columns.get_level_values(0)]]
     best = mixed.mean().idxmin()
     assert isinstance(best, tuple)
     both = pd.DataFrame({"tpe": wide["tpe", ""], "best": wide[best]})

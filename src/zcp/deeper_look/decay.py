@@ -12,10 +12,9 @@ from zcp.deeper_look import training
 from zcp.deeper_look.heatmaps import usable
 from zcp.deeper_look.small_tasks import load_task
 from zcp.deeper_look.training import PROXIES, Recipe
-from zcp.deeper_look.whole_space import DEPOSITED
 from zcp.errors import InputError
 from zcp.metrics import rank_scores, spearman
-from zcp.paths import data_folder
+from zcp.paths import PROJECT, data_folder
 from zcp.provenance import versions
 from zcp.results import Deposit, agree, sha256
 from zcp.seeding import seed_for
@@ -23,6 +22,8 @@ from zcp.seeding import seed_for
 #: What a training shows of itself, beside the proxies: both larger is better.
 LEARNING = ("accuracy", "negative_loss")
 RESAMPLES = 200
+#: Where the rows of trainings, scores and accuracies of our own, are deposited.
+DEPOSITED = PROJECT / "data" / "deeper_look"
 KEYS = ["seed", "epoch", "proxy"]
 
 
@@ -70,6 +71,14 @@ def average(curves: pd.DataFrame) -> pd.DataFrame:
     """Return the mean over seeds, and the least and greatest: epoch, proxy, spearman, least, most, seeds."""
     groups = curves.groupby(["epoch", "proxy"], sort=False)["spearman"]
     return groups.agg(spearman="mean", least="min", most="max", seeds="count").reset_index()
+
+
+def tabulate(curves: pd.DataFrame, epochs: Sequence[int]) -> pd.DataFrame:
+    """Return means over seeds: proxy, one column an epoch, n (fewest rows), left_out (most, of any epoch)."""
+    groups = curves[curves["epoch"].isin(epochs)].groupby("proxy", sort=False)
+    means = curves.groupby(["proxy", "epoch"], sort=False)["spearman"].mean().unstack("epoch")[list(epochs)]
+    counts = groups.agg(n=("n", "min"), left_out=("left_out", "max"))
+    return means.add_prefix("epoch ").join(counts).rename_axis(columns=None).reset_index()
 
 
 def seed_agreement(rows: pd.DataFrame) -> pd.DataFrame:

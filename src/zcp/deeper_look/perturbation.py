@@ -9,24 +9,27 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import torch
 from joblib import Parallel, delayed
 from torch import Tensor, nn
 
 from zcp import benchmarks
 from zcp.datasets import DATASETS
 from zcp.deeper_look.training import CLASSES
-from zcp.deeper_look.whole_space import noise
 from zcp.initialisation import initialise
+from zcp.inputs import Batch
 from zcp.provenance import versions
 from zcp.registry import get_proxy
 from zcp.results import Deposit, agree
 from zcp.scoring import score
-from zcp.seeding import seed_for
+from zcp.seeding import generator, seed_for
 from zcp.spaces import get_space
 from zcp.spaces.cells import EDGES, OPERATIONS, CellNetwork, Residual, operation
 from zcp.spaces.tss import format_cell
 
 WIDTH = 8
+#: Images of Gaussian noise that every supernet is scored on.
+SHAPE = (16, 3, 16, 16)
 PROXIES = ("log_synflow", "naswot", "jacob_cov", "snip", "grad_norm", "fisher")
 Choice = tuple[tuple[str, ...], ...]
 
@@ -69,6 +72,12 @@ def build_supernet(choices: Choice, seed: int) -> CellNetwork:
     return network
 
 
+def noise() -> list[Batch]:
+    """Return the one batch that every supernet is scored on, classes in turn."""
+    images = torch.randn(*SHAPE, generator=generator("supernet", "noise"))
+    return [Batch(images, torch.arange(SHAPE[0]) % CLASSES)]
+
+
 def select(proxy: str, seed: int) -> int:
     """Discretise the supernet with one proxy, and return the index of the architecture that is left.
 
@@ -91,17 +100,24 @@ def select(proxy: str, seed: int) -> int:
     return get_space("tss").index(format_cell(tuple(names[0] for names in choices)))
 
 
-def study(target: str, seeds: Sequence[int], jobs: int = 1, proxies: Sequence[str] = PROXIES) -> Deposit:
-    """Return the deposit `perturbation-<target>`: `found` (see `look_up`) and `summary`."""
+def study(
+    targets: Sequence[str], seeds: Sequence[int], jobs: int = 1, proxies: Sequence[str] = PROXIES
+) -> Deposit:
+    """Return the deposit `perturbation`.
+
+    Returns:
+        Tables `chosen` (proxy, seed, index of the architecture that is left) and `summary` (see `summarise`;
+        with the column target, one block for each of `targets`).
+    """
     start = time.perf_counter()
     plan = [(proxy, seed) for proxy in proxies for seed in seeds]
     indices = Parallel(n_jobs=jobs)(delayed(select)(*each) for each in plan)
     chosen = pd.DataFrame(plan, columns=["proxy", "seed"]).assign(index=indices)
-    found = look_up(chosen, target)
-    settings = {"target": target, "seeds": list(seeds), "width": WIDTH}
+    parts = [summarise(look_up(chosen, target)).assign(target=target) for target in targets]
+    settings = {"targets": list(targets), "seeds": list(seeds), "width": WIDTH}
     made = {"versions": versions(), "seconds": round(time.perf_counter() - start, 1)}
-    tables = {"chosen": chosen, "summary": summarise(found)}
-    return Deposit(f"perturbation-{target}", settings, tables, made)
+    tables = {"chosen": chosen, "summary": pd.concat(parts, ignore_index=True)}
+    return Deposit("perturbation", settings, tables, made)
 
 
 def look_up(chosen: pd.DataFrame, target: str) -> pd.DataFrame:
