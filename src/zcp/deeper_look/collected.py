@@ -50,6 +50,10 @@ COLLECTIONS: dict[str, tuple[Collection, ...]] = {
 COUNTED = {"tss": ("scifar100", "svhn"), "transnas": COLLECTIONS["transnas"][0].tasks}
 
 
+#: Fewer networks than this tell nothing: their correlations are not reported.
+LEAST = 20
+
+
 @cache
 def accuracy_by_index(space: str, task: str) -> pd.Series:
     """Return `zcp.benchmarks.tasks.accuracy`, indexed by the architecture's index in its space."""
@@ -93,6 +97,11 @@ def collections_of(space: str) -> tuple[Collection, ...]:
     if space not in COLLECTIONS:
         raise InputError(f"no scores of space {space!r} here; choose one of {', '.join(COLLECTIONS)}")
     return COLLECTIONS[space]
+
+
+def large_enough(space: str) -> list[Collection]:
+    """Return the collections of a space that hold at least `LEAST` networks so far."""
+    return [each for each in collections_of(space) if len(our_scores(each)) >= LEAST]
 
 
 def describe(space: str) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from zcp.deeper_look.collected import (
     collections_of,
     counts_of_all,
     describe,
+    large_enough,
     our_scores,
 )
 from zcp.deeper_look.heatmaps import correlate_pairs, to_matrix, usable
@@ -33,6 +34,7 @@ from zcp.spaces import get_space
 
 #: Resamples of an interval.
 RESAMPLES = 500
+PAIRS = ["a", "b", "spearman", "n", "left_out", "scores", "dataset"]
 KEYS = ["origin", "scores", "task", "proxy"]
 
 
@@ -83,6 +85,8 @@ def _interval(
 def correlate_space(space: str, resamples: int = RESAMPLES) -> pd.DataFrame:
     """Correlate all scores of a space, ours and published ones, with the accuracies of its tasks.
 
+    Collections with fewer than `zcp.deeper_look.collected.LEAST` networks are left out.
+
     Returns:
         origin (`ours` or `suite`), scores (our file, `all cells` where all that were trained are counted,
         or `published`), task, then the columns of `correlate`.
@@ -94,7 +98,7 @@ def correlate_space(space: str, resamples: int = RESAMPLES) -> pd.DataFrame:
 
 
 def _parts(space: str, resamples: int) -> Iterator[pd.DataFrame]:
-    for collection in collections_of(space):
+    for collection in large_enough(space):
         for task in collection.tasks:
             scores, measured = our_scores(collection), accuracy_by_index(space, task)
             found = correlate(scores, measured, space, task, collection.file, resamples=resamples)
@@ -122,7 +126,7 @@ def agreement(space: str) -> pd.DataFrame:
         InputError: if scores or the data folder are missing.
     """
     rows = []
-    for each in collections_of(space) if space in SCORES else ():
+    for each in large_enough(space) if space in SCORES else ():
         table, _ = score_table(published_scores(space, each.dataset))
         theirs, ours = table.rename(index=get_space(space).index), our_scores(each)
         for proxy in [str(name) for name in ours if name in theirs]:
@@ -134,16 +138,16 @@ def agreement(space: str) -> pd.DataFrame:
 
 
 def correlate_scores(space: str) -> pd.DataFrame:
-    """Correlate each two proxies of each collection; needs no ground truth.
+    """Correlate each two proxies of each collection that is large enough; needs no ground truth.
 
     Returns:
         scores (the file), dataset, a, b, spearman, n, left_out.
     """
     parts = [
         correlate_pairs(our_scores(each)).assign(scores=each.file, dataset=each.dataset)
-        for each in collections_of(space)
+        for each in large_enough(space)
     ]
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=PAIRS)
 
 
 def study(space: str) -> Deposit:
@@ -182,6 +186,7 @@ def check(space: str, deposit: Deposit) -> dict[str, pd.DataFrame]:
     return {
         name: agree(table, deposit.tables[name], keys=keys[name], tolerances=tolerances)
         for name, table in live.items()
+        if len(table)
     }
 
 
