@@ -105,9 +105,9 @@ def proxies(pattern: Annotated[str, typer.Argument(help="shell pattern, such as 
 
 @app.command()
 def score(
-    space: Annotated[str, typer.Argument(help="tss or sss")],
+    space: Annotated[str, typer.Argument(help="tss, sss, transnas or darts")],
     arch: Annotated[str, typer.Argument(help="architecture string, or index in the official order")],
-    dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or ImageNet16-120")] = "cifar10",
+    dataset: Annotated[str, typer.Option(help="such as cifar10, cifar100 or ImageNet16-120")] = "cifar10",
     proxy: Annotated[list[str] | None, typer.Option(help="name; repeatable; all by default")] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     formula: Annotated[list[str] | None, typer.Option(help="a proxy as a formula; repeatable")] = None,

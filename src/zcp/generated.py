@@ -18,7 +18,14 @@ from zcp.registry import get_proxy, list_proxies
 
 #: Page of the API -> the packages and modules that it documents; the last takes what no other does.
 API = {
-    "networks": ("zcp.spaces", "zcp.datasets", "zcp.initialisation", "zcp.inputs", "zcp.images"),
+    "networks": (
+        "zcp.spaces",
+        "zcp.datasets",
+        "zcp.initialisation",
+        "zcp.inputs",
+        "zcp.images",
+        "zcp.generators",
+    ),
     "proxies": ("zcp.scoring", "zcp.registry", "zcp.statistics", "zcp.proxies"),
     "data": ("zcp.benchmarks", "zcp.collect"),
     "ensemble": ("zcp.ensemble", "zcp.metrics", "zcp.figures"),

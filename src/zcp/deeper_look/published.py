@@ -61,7 +61,8 @@ def post_tables(space: str | None = None) -> pd.DataFrame:
     if space is not None and space not in SPACE_NAMES:
         raise InputError(f"the post has no table of space {space!r}; it has of {', '.join(SPACE_NAMES)}")
     tables = _read_tables()
-    return (tables if space is None else tables[tables["space"] == space]).reset_index(drop=True)
+    wanted = tables["space"].isin([space] if space else list(SPACE_NAMES))
+    return tables.loc[wanted].reset_index(drop=True)
 
 
 def published_scores(space: str, task: str) -> pd.DataFrame:
@@ -101,7 +102,8 @@ def _one_release(part: pd.DataFrame, core: set[str], main: str) -> pd.DataFrame:
     valid = part[part["score"].notna() & part["arch"].isin(core)].groupby("source").size()
     releases = part["source"].unique()
     best = max(releases, key=lambda name: (int(valid.get(name, 0)), name == main, name))
-    return part[part["source"] == best]
+    chosen: pd.DataFrame = part.loc[part["source"] == best]
+    return chosen
 
 
 def score_table(published: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
