@@ -6,7 +6,6 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -34,10 +33,17 @@ def plot_matrices(matrices: Mapping[str, pd.DataFrame], columns: int = 2) -> Fig
     """Draw correlation matrices side by side, numbers in hundredths; undefined entries stay white."""
     figure, axes = _panels(len(matrices), columns, (4.4, 3.9))
     for axis, (title, matrix) in zip(axes, matrices.items(), strict=True):
-        sns.heatmap(100 * matrix, vmin=-100, vmax=100, cmap="PuOr", annot=True, fmt=".0f", cbar=False,
-                    square=True, annot_kws={"fontsize": 6}, ax=axis)  # fmt: skip
-        axis.set(title=title, xlabel="", ylabel="")
-        axis.tick_params(labelsize=7)
+        values = matrix.to_numpy(float)
+        axis.imshow(values, vmin=-1, vmax=1, cmap="PuOr", aspect="auto")
+        for (row, column), value in np.ndenumerate(values):
+            if np.isfinite(value):
+                ink = "white" if abs(value) > 0.7 else "black"
+                place: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 6, "color": ink}
+                axis.text(column, row, f"{100 * value:.0f}", **place)
+        axis.set_xticks(range(values.shape[1]), list(map(str, matrix.columns)), rotation=90, fontsize=7)
+        axis.set_yticks(range(values.shape[0]), list(map(str, matrix.index)), fontsize=7)
+        axis.grid(False)
+        axis.set_title(title)
     return figure
 
 

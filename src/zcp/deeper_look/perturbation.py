@@ -121,26 +121,23 @@ def study(
 
 
 def look_up(chosen: pd.DataFrame, target: str) -> pd.DataFrame:
-    """Return the accuracy of chosen architectures (proxy, seed, index) and their place in the space.
+    """Return the place of chosen architectures (proxy, seed, index) in the space.
 
     Returns:
-        proxy, seed, index, dataset, accuracy (percent), beaten (percent of the space with less accuracy).
+        proxy, seed, index, dataset, beaten (percent of the space with less accuracy).
     """
     parts = []
     for dataset in DATASETS:
         accuracy = benchmarks.load("tss").accuracy(dataset, target)
         beaten = 100 * (accuracy.rank(method="min") - 1) / len(accuracy)
-        mine = chosen.assign(dataset=dataset, accuracy=chosen["index"].map(accuracy))
-        parts.append(mine.assign(beaten=chosen["index"].map(beaten)))
+        parts.append(chosen.assign(dataset=dataset, beaten=chosen["index"].map(beaten)))
     return pd.concat(parts, ignore_index=True)
 
 
 def summarise(found: pd.DataFrame) -> pd.DataFrame:
-    """Return means over seeds: proxy, dataset, accuracy, std, beaten (mean), least, most, seeds."""
+    """Return proxy, dataset, beaten (mean over seeds), least, most, seeds."""
     groups = found.groupby(["proxy", "dataset"], sort=False)
     return groups.agg(
-        accuracy=("accuracy", "mean"),
-        std=("accuracy", "std"),
         beaten=("beaten", "mean"),
         least=("beaten", "min"),
         most=("beaten", "max"),

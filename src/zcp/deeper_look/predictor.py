@@ -96,7 +96,7 @@ def gains(runs: pd.DataFrame) -> pd.DataFrame:
     found = []
     for (dataset, size), part in keyed.groupby(["dataset", "size"], sort=False):
         base = part["encoding"].mean()
-        for name in part:
+        for name in (name for name in SETS if name in part):
             extra = 100 * (part[name] - part["encoding"]) / base
             row = {"dataset": dataset, "size": size, "features": name, "mean": part[name].mean()}
             row |= {"std": part[name].std(), "gain": extra.mean(), "gain_std": extra.std()}

@@ -175,7 +175,7 @@ def run(
     strategies: Sequence[Strategy],
     jobs: int = 1,
 ) -> pd.DataFrame:
-    """Search under every strategy and seed: dataset, strategy, proxy, seed, queries, reached, best."""
+    """Search under every strategy and seed: dataset, strategy, proxy, seed, queries, reached."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     accuracy = accuracies(dataset, examples.target)
     names = {strategy.proxy for strategy in strategies}
@@ -185,10 +185,10 @@ def run(
         delayed(search)(accuracy, strategy, scores[strategy.proxy], seed, budget) for strategy, seed in plan
     )
     rows = [
-        (dataset, *strategy, seed, queries, queries <= budget, best)
-        for (strategy, seed), (queries, best) in zip(plan, found, strict=True)
+        (dataset, *strategy, seed, queries, queries <= budget)
+        for (strategy, seed), (queries, _) in zip(plan, found, strict=True)
     ]
-    return pd.DataFrame(rows, columns=[*KEYS, "queries", "reached", "best"])
+    return pd.DataFrame(rows, columns=[*KEYS, "queries", "reached"])
 
 
 def study(

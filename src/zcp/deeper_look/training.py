@@ -49,7 +49,7 @@ class Recipe:
         scored: images in each of the two batches that are scored.
     """
 
-    epochs: int = 12
+    epochs: int = 5
     width: int = 8
     cells: int = 1
     batch: int = 32
