@@ -101,7 +101,7 @@ def test_a_filter_proposes_cells_of_more_flops(toy):
     for name in ("warm", "filter"):
         proposals = search._proposals(flat, search.Strategy(name, "x"), toy[2], 0)
         means[name] = np.mean([search._flops(next(proposals)) for _ in range(60)][search.WARM :])
-    assert means["filter"] > 1.3 * means["warm"]
+    assert means["filter"] > 1.1 * means["warm"]
 
 
 def test_searches_are_summarised_with_those_that_failed(monkeypatch, rows, toy):
