@@ -6,7 +6,8 @@ import pandas as pd
 
 from zcp import results
 from zcp.datasets import DATASETS
-from zcp.ensemble.evaluation import arrange, compare_with_paper
+from zcp.ensemble.evaluation import arrange
+from zcp.ensemble.twins import compare_with_paper
 from zcp.errors import InputError
 from zcp.spaces import SPACES
 
