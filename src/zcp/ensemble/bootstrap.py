@@ -81,7 +81,8 @@ def _weighted_ranks(values: Floats, weights: Floats) -> Floats:
     totals = np.zeros((len(weights), int(level.max()) + 1))
     np.add.at(totals.T, level, weights.T)
     ranks = (np.cumsum(totals, axis=1) - totals / 2)[:, level]
-    centred: Floats = ranks - (weights * ranks).sum(1, keepdims=True) / weights.sum(1, keepdims=True)
+    total = np.maximum(weights.sum(1, keepdims=True), 1)  # a resample may hold no row of a small cell
+    centred: Floats = ranks - (weights * ranks).sum(1, keepdims=True) / total
     return centred
 
 

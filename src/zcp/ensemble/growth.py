@@ -7,8 +7,9 @@ mean squared error of $n$ trees is expected to be
 $$\mathrm{MSE}(n) = o + \frac{d - o}{n}$$
 
 which $m$ trees estimate without bias; the jackknife over trees gives its standard error. So a forest is grown
-in chunks, each twice the last, until that error is below half a percent of the RMSE. For $n \le m$ nothing is
-estimated: the first $n$ trees *are* the forest of $n$ trees of the same seed.
+in chunks, each as large as all before, until that error is below one percent of the RMSE, the forest is
+clearly worse than a reference, or there are 128 trees. For $n \le m$ nothing is estimated: the first $n$
+trees *are* the forest of $n$ trees of the same seed.
 
 Settings that make the same trees share them: where a leaf holds at least $l$ rows a node of fewer than $2l$
 is never split, and a depth that no tree reaches is no limit.
@@ -23,7 +24,8 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 
 FIRST, MOST = 16, 128  # trees of the first chunk, and of all
-PRECISION = 0.005  # of the RMSE: the standard error at which a forest is not grown further
+PRECISION = 0.01  # of the RMSE: the standard error at which a forest is not grown further
+CLEARLY = 2  # standard errors, above the reference's RMSE and PRECISION of it
 
 
 class Shape(NamedTuple):
@@ -76,6 +78,7 @@ class Growth:
         train: features (float64, finite) and accuracies of the training rows.
         held: the same of the rows that the error is measured on.
         seed: of every forest.
+        reference: hyperparameters of a good forest; what is clearly worse is not grown further.
     """
 
     def __init__(
@@ -83,11 +86,15 @@ class Growth:
         train: tuple[NDArray[Any], NDArray[Any]],
         held: tuple[NDArray[Any], NDArray[Any]],
         seed: int,
+        reference: Mapping[str, Any] | None = None,
     ) -> None:
         self._train = train[0].astype(np.float32), train[1]
         self._held = held[0].astype(np.float32), held[1]
         self._seed = seed
         self._curves: dict[Shape, Curve] = {}
+        self._good = np.inf
+        if reference is not None:
+            self._good = (1 + PRECISION) * self.rmse(reference)
 
     def rmse(self, hyperparameters: Mapping[str, Any]) -> float:
         """Return the RMSE on the held-out rows of a forest with these hyperparameters."""
@@ -126,27 +133,30 @@ class Growth:
             forest.set_params(n_estimators=size).fit(*self._train)
             new = [tree.predict(values, check_input=False) for tree in forest.estimators_[len(errors) :]]
             errors = np.vstack([errors, np.array(new) - measured])
-            gram = errors @ errors.T / len(measured)
-            if size >= MOST or _relative_error(gram) <= PRECISION:
-                depth = max(tree.get_depth() for tree in forest.estimators_)
-                return _curve(errors, gram, depth)
+            depth = max(tree.get_depth() for tree in forest.estimators_)
+            curve, uncertain = _measure(errors, depth)
+            worse = curve.rmse(10**6) * (1 - CLEARLY * uncertain) > self._good
+            if size >= MOST or uncertain <= PRECISION or worse:
+                return curve
             size *= 2
 
 
-def _curve(errors: NDArray[np.float64], gram: NDArray[np.float64], depth: int) -> Curve:
-    trees = len(gram)
+def _measure(errors: NDArray[np.float64], depth: int) -> tuple[Curve, float]:
+    """Return the curve of these trees, and the jackknife's standard error of a large forest's RMSE.
+
+    Args:
+        errors: of each tree on each row, shape (trees, rows).
+        depth: of the deepest tree.
+
+    Returns:
+        The curve, and the standard error as a share of the RMSE.
+    """
+    trees, rows = errors.shape
+    gram = errors @ errors.T / rows
     means = np.cumsum(errors, axis=0) / np.arange(1, trees + 1)[:, None]
-    within = float(np.trace(gram)) / trees
-    between = float(gram.sum() - np.trace(gram)) / (trees * (trees - 1))
-    return Curve(np.sqrt((means**2).mean(axis=1)), between, within, depth)
-
-
-def _relative_error(gram: NDArray[np.float64]) -> float:
-    """Return the jackknife's standard error of the RMSE of many trees, as a share of it."""
-    trees = len(gram)
     pairs = gram.sum(axis=1) - np.diag(gram)
-    total = pairs.sum()
-    without = (total - 2 * pairs) / ((trees - 1) * (trees - 2))
+    between = pairs.sum() / (trees * (trees - 1))
+    without = (pairs.sum() - 2 * pairs) / ((trees - 1) * (trees - 2))
     error = np.sqrt((trees - 1) / trees * ((without - without.mean()) ** 2).sum())
-    between = total / (trees * (trees - 1))
-    return float(error / (2 * between)) if between > 0 else np.inf
+    curve = Curve(np.sqrt((means**2).mean(axis=1)), float(between), float(np.trace(gram)) / trees, depth)
+    return curve, float(error / (2 * between)) if between > 0 else float("inf")

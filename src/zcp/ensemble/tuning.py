@@ -1,7 +1,7 @@
 """Which hyperparameters: a seeded Optuna study of the random forest that can be killed and resumed.
 
 A trial's value is the validation RMSE of its forest, as `zcp.ensemble.growth` measures or estimates it. The
-forest that wins is fitted in full, and its own error is what counts.
+best few settings are fitted in full at the end (`zcp.ensemble.finalists`), and those errors decide.
 """
 
 import hashlib
@@ -17,13 +17,12 @@ from joblib import Parallel, delayed
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
-from zcp.ensemble.bootstrap import Resamples, interval, resampled_rmse
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.features import FiniteFeatures
+from zcp.ensemble.finalists import find_winner, fit_finalists
 from zcp.ensemble.growth import PRECISION, Growth
-from zcp.ensemble.hyperparameters import build_tuned, published_setting, suggest
+from zcp.ensemble.hyperparameters import published_setting, suggest
 from zcp.ensemble.splits import Split, split
-from zcp.metrics import rmse
 from zcp.paths import RUNS
 from zcp.results import RELATIVE, Deposit, agree
 from zcp.seeding import seed_for
@@ -34,20 +33,9 @@ def grow(examples: Examples, parts: Split, features: Sequence[str], seed: int) -
     train, held, columns = examples.take(parts.train), examples.take(parts.validation), sorted(features)
     filler = FiniteFeatures().fit(train.features[columns])
     values = [filler.transform(part.features[columns]) for part in (train, held)]
-    return Growth((values[0], train.accuracy.to_numpy()), (values[1], held.accuracy.to_numpy()), seed)
-
-
-def validation_error(
-    examples: Examples, parts: Split, features: Sequence[str], hyperparameters: dict[str, Any], seed: int
-) -> dict[str, float]:
-    """Fit the whole forest and return its RMSE (percent, validation rows) and interval: rmse, low, high."""
-    train, held = examples.take(parts.train), examples.take(parts.validation)
-    columns = sorted(features)
-    model = build_tuned(hyperparameters, len(columns), seed).fit(train.features[columns], train.accuracy)
-    predicted, measured = model.predict(held.features[columns]), held.accuracy.to_numpy()
-    weights = Resamples(examples.architectures).weigh(held.architectures)
-    low, high = interval(resampled_rmse(predicted, measured, weights))
-    return {"rmse": rmse(predicted, measured), "low": low, "high": high}
+    accuracies = train.accuracy.to_numpy(), held.accuracy.to_numpy()
+    reference = published_setting("GreenFactory")
+    return Growth((values[0], accuracies[0]), (values[1], accuracies[1]), seed, reference)
 
 
 def tune(
@@ -140,6 +128,9 @@ def study(
     settings = {"target": examples.target, "scheme": scheme, "seed": seed, "trials": trials}
     settings |= {"picks": dict(picks), "precision": PRECISION}
     settings["best"] = {name: best for name, (best, _) in zip(picks, found, strict=True)}
+    settings["winners"] = {
+        name: find_winner(tables["finals"]) for name, (_, tables) in zip(picks, found, strict=True)
+    }
     # A resumed search took the time of its trials, not only of this run.
     seconds = max(time.perf_counter() - start, float(joined["trials"]["seconds"].sum()) / jobs)
     return Deposit(f"tuning-{examples.target}", settings, joined, examples.provenance(seconds))
@@ -156,13 +147,10 @@ def _tune_pick(
 ) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
     """Return the best hyperparameters of one ensemble and its tables."""
     study = tune(examples, features, trials, scheme=scheme, seed=seed, storage=storage)
-    best, parts = dict(study.best_params), split(examples, scheme, seed)
-    growth = grow(examples, parts, features, seed)
-    final = validation_error(examples, parts, features, best, seed)
-    final |= {"estimated": study.best_value, "paper_setting": growth.rmse(published_setting(name))}
     tables = {"trials": trial_table(study), "importances": importances(study, seed)}
-    tables["finals"] = pd.DataFrame([final])
-    return best, {key: table.assign(ensemble=name) for key, table in tables.items()}
+    tables["finals"] = fit_finalists(examples, features, study, name, scheme=scheme, seed=seed)
+    winner = study.trials[find_winner(tables["finals"])].params
+    return dict(winner), {key: table.assign(ensemble=name) for key, table in tables.items()}
 
 
 def _open(name: str, storage: Path | None) -> optuna.Study:
@@ -202,7 +190,7 @@ def check(examples: Examples, deposit: Deposit, trials: int) -> pd.DataFrame:
     for name, features in deposit.settings["picks"].items():
         table = deposit.tables["trials"].query("ensemble == @name")
         error = grow(examples, parts, features, seed).rmse(deposit.settings["best"][name])
-        best = {"trial": table["trial"].iloc[table["rmse"].argmin()], "rmse": error}
+        best = {"trial": deposit.settings["winners"][name], "rmse": error}
         first = trial_table(tune(examples, features, min(trials, len(table)), scheme=scheme, seed=seed))
         block = pd.concat([first[["trial", "rmse"]], pd.DataFrame([best])]).drop_duplicates("trial")
         blocks.append(block.assign(ensemble=name))
