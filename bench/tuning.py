@@ -67,9 +67,8 @@ def compare_searches(trials: int) -> bool:
     ratio, excess = plain_seconds / seconds, errors[1] / errors[0] - 1
     print(f"    plain loop {plain_seconds:.1f} s, best RMSE {errors[0]:.4f}: {plain}")
     print(f"    ours {seconds:.1f} s, best RMSE {errors[1]:.4f}: {ours}")
-    print(
-        f"    {ratio:.1f} times as fast (target: at least {LEAST:g}), RMSE {excess:+.1%} (at most {CLOSE:+.0%})"
-    )
+    print(f"    {ratio:.1f} times as fast (target: at least {LEAST:g})")
+    print(f"    RMSE {excess:+.1%} against the plain loop (target: at most {CLOSE:+.0%})")
     return ratio >= LEAST and excess <= CLOSE
 
 

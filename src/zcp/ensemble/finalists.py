@@ -35,7 +35,7 @@ def validation_error(
 def find_winner(finals: pd.DataFrame) -> int:
     """Return the number of the trial whose forest has the least error in full."""
     ours = finals[finals["setting"] != "paper"]
-    return int(ours["setting"].loc[ours["rmse"].idxmin()])
+    return int(ours.sort_values("rmse", kind="stable")["setting"].iloc[0])
 
 
 def compare_finals(deposit: Deposit) -> pd.DataFrame:
@@ -47,11 +47,12 @@ def compare_finals(deposit: Deposit) -> pd.DataFrame:
     """
     finals, rows = deposit.tables["finals"], []
     for name, trial in deposit.settings["winners"].items():
-        mine = finals[finals["ensemble"] == name].set_index("setting")
-        ours, paper = mine.loc[str(trial)][["rmse", "low", "high"]], float(mine["rmse"]["paper"])
+        mine = finals[finals["ensemble"] == name]
+        ours = mine.loc[mine["setting"] == str(trial), ["rmse", "low", "high"]].iloc[0].to_dict()
+        paper = float(mine.loc[mine["setting"] == "paper", "rmse"].iloc[0])
         row = {"ensemble": name, "setting": trial, **ours, "paper_setting": paper}
-        row["difference"] = ours["rmse"] - paper
-        rows.append(row | {"verdict": verdict(paper, ours["low"], ours["high"])})
+        row |= {"difference": ours["rmse"] - paper, "verdict": verdict(paper, ours["low"], ours["high"])}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
