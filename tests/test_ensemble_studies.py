@@ -191,7 +191,7 @@ def test_a_killed_elimination_goes_on(rows, tmp_path, monkeypatch):
     fit_step = elimination.fit_step
     monkeypatch.setattr(elimination, "fit_step", lambda *a: fits.append(1) or fit_step(*a))
     again = elimination.eliminate(rows, COSTS, **options, path=tmp_path / "steps.jsonl")
-    pd.testing.assert_frame_equal(again, whole)
+    pd.testing.assert_frame_equal(again.drop(columns="fitted_in"), whole.drop(columns="fitted_in"))
     assert len(fits) == len(whole) - 3
 
 
