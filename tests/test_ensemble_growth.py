@@ -33,7 +33,7 @@ def forest_error(setting, seed=0):
     return np.sqrt(np.mean((forest.predict(held) - measured) ** 2))
 
 
-@pytest.mark.parametrize("change", [{}, {"bootstrap": False}, {"min_samples_leaf": 8}, {"max_depth": 4}])
+@pytest.mark.parametrize("change", [{}, {"bootstrap": False}, {"min_samples_leaf": 8}])
 def test_small_forests_are_measured_and_large_ones_estimated(change, monkeypatch):
     growth = Growth(*DATA, 0)
     setting = {**SETTING, **change}
@@ -43,6 +43,28 @@ def test_small_forests_are_measured_and_large_ones_estimated(change, monkeypatch
     monkeypatch.setattr(growing, "MOST", 512)
     large = {**setting, "n_estimators": 1000}
     assert Growth(*DATA, 0).rmse(large) == pytest.approx(forest_error(large), rel=3 * PRECISION)
+
+
+CUTS = [
+    {"max_depth": 4},
+    {"max_depth": 1},
+    {"min_samples_split": 32},
+    {"min_samples_split": 60, "max_depth": 6},
+]
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_cut_tree_is_the_one_that_was_never_grown_so_far(cut):
+    # With all features as candidates and all rows, nothing of a tree is random.
+    setting = {**SETTING, "n_estimators": 1, "max_features": 6, "bootstrap": False, **cut}
+    assert Growth(*DATA, 0).rmse(setting) == pytest.approx(forest_error(setting), rel=1e-5)
+
+
+@pytest.mark.parametrize("cut", [{"max_depth": 4}, {"min_samples_split": 32}])
+def test_a_cut_forest_is_a_forest_of_that_setting(cut, monkeypatch):
+    setting = {**SETTING, "n_estimators": 500, **cut}
+    monkeypatch.setattr(growing, "MOST", 512)
+    assert Growth(*DATA, 0).rmse(setting) == pytest.approx(forest_error(setting), rel=3 * PRECISION)
 
 
 def test_what_is_clearly_worse_is_not_grown():
@@ -60,23 +82,17 @@ def count_growths(growth, monkeypatch):
     return grown
 
 
-def test_settings_that_make_the_same_trees_share_them(monkeypatch):
+def test_settings_that_cut_the_same_trees_share_them(monkeypatch):
     growth = Growth(*DATA, 0)
     grown = count_growths(growth, monkeypatch)
-    same = [
-        {},
-        {"max_depth": 60},
-        {"n_estimators": 10},
-        {"max_features": 2},
-        {"max_features": "log2"},
-    ]
-    values = [growth.rmse({**SETTING, **change}) for change in same]
-    assert len(grown) == 1 and values[0] == values[1] == values[3] == values[4] != values[2]
+    same = [{}, {"max_depth": 60}, {"max_features": 2}, {"max_features": "log2"}]
+    assert len({growth.rmse({**SETTING, **change}) for change in same}) == 1
+    others = [{"n_estimators": 10}, {"max_depth": 5}, {"min_samples_split": 12}]
+    assert len({growth.rmse({**SETTING, **change}) for change in [{}, *others]}) == 4
+    assert len(grown) == 1
     leaf = {**SETTING, "min_samples_leaf": 10}
     assert growth.rmse(leaf) == growth.rmse({**leaf, "min_samples_split": 20})
     assert len(grown) == 2
-    assert growth.rmse({**SETTING, "max_depth": 5}) != values[0]
-    assert len(grown) == 3
 
 
 def test_a_value_does_not_depend_on_the_trials_before():

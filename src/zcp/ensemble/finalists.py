@@ -70,7 +70,7 @@ def fit_finalists(
     finalists: dict[str, tuple[float, dict[str, Any]]] = {}
     shapes: set[tuple[Any, ...]] = set()
     for trial in ordered:
-        shape = Shape.of(trial.params, len(features))._replace(depth=None)
+        shape = *Shape.of(trial.params, len(features)), trial.params["min_samples_split"]
         if shape not in shapes and len(shapes) < FINALISTS:
             shapes.add(shape)
             finalists[str(trial.number)] = float(trial.value or 0.0), trial.params
