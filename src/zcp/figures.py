@@ -46,8 +46,12 @@ def plot_histograms(counts: pd.DataFrame, width: float) -> Figure:
 
 @_styled
 def plot_elimination(steps: pd.DataFrame, picks: dict[str, int]) -> Figure:
-    """Draw RMSE and seconds against the number of features (columns: count, rmse, seconds)."""
+    """Draw RMSE with its interval and seconds against the number of features.
+
+    Columns: count, rmse, low, high, seconds.
+    """
     figure, (above, below) = plt.subplots(2, 1, figsize=(7, 5), sharex=True)
+    above.fill_between(steps["count"], steps["low"], steps["high"], color="C0", alpha=0.2, linewidth=0)
     above.plot(steps["count"], steps["rmse"], "o-", color="C0")
     above.set_ylabel("RMSE (percentage points)")
     below.plot(steps["count"], steps["seconds"], "s-", color="C1")

@@ -41,7 +41,7 @@ def write_parts(folder: Path, runs: Mapping[str, Mapping[str, Any]]) -> None:
         runs: what papermill noted about each section, by name.
     """
     parts = {
-        "headline": headline(results.read("evaluation-test")),
+        "headline": headline(results.read("evaluation-test"), results.read("evaluation-test_12ep")),
         "provenance": provenance_tables(runs),
         "proxies": proxy_table(),
         **{f"api_{page}": api(page) for page in API},
