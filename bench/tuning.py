@@ -19,7 +19,7 @@ from zcp.paths import SCORES
 
 SCHEME, SEED = "stratified", 0
 #: The deposits that hold GreenFactory's proxies, the larger one first.
-DEPOSITS = ("green-b16", "every-b16")
+DEPOSITS = ("green-b8", "every-b16")
 LEAST, CLOSE = 4.0, 0.02
 
 
