@@ -185,7 +185,7 @@ class Evaluation:
     def _compute(self, index: int) -> Tensor:
         if part := self.plan.fused.get(index):
             leaves = [self._values[leaf] for leaf in part.leaves]
-            value = kernels.elementwise(part.expression, part.ending, leaves, part.count)
+            value = kernels.fused(part.expression, part.ending, leaves, part.elements)
         else:
             value = self._apply(index)
         for argument in self.plan.reads[index]:

@@ -22,13 +22,13 @@ class Part(NamedTuple):
         expression: its operators over leaves x0, x1, ...
         ending: `mean`, `norm` or empty.
         leaves: nodes.
-        count: how many elements are computed, before the ending.
+        elements: how many are computed, before the ending.
     """
 
     expression: Expression
     ending: str
     leaves: tuple[int, ...]
-    count: int
+    elements: int
 
 
 class Plan(NamedTuple):
@@ -71,7 +71,7 @@ def fuse(plan: Plan, operators: list[str | None], arguments: list[tuple[int, ...
     counts = [0 if node in inner else count for node, count in enumerate(plan.counts)]
     reads = [{} if node in inner else needs for node, needs in enumerate(plan.reads)]
     for head, part in fused.items():
-        reads[head] = {leaf: _need(plan, leaf, part.count) for leaf in part.leaves}
+        reads[head] = {leaf: _need(plan, leaf, part.elements) for leaf in part.leaves}
     readers: list[list[int]] = [[] for _ in reads]
     for node in reversed(range(len(reads))):
         for leaf in reads[node]:

@@ -241,7 +241,7 @@ def _determinant(v: Sequence[Tensor], s: Shapes, n: int, _maker: Maker) -> Tenso
         return v[0][:, :1]
     side = min(shape[-2:])
     matrices = v[0][:, : n * math.prod(shape[-2:])].reshape(-1, *shape[-2:])[:, :side, :side]
-    return kernels.determinants(matrices).reshape(len(v[0]), n)
+    return kernels.batched_determinant(matrices).reshape(len(v[0]), n)
 
 
 def _transpose_shape(shapes: Shapes) -> Shape:

@@ -68,7 +68,7 @@ def agreements(values: Tensor) -> Tensor:
     return gram.agreements(values)
 
 
-def determinants(matrices: Tensor) -> Tensor:
+def batched_determinant(matrices: Tensor) -> Tensor:
     """Return determinants, computed in float64, in the precision of the matrices.
 
     Args:
@@ -85,7 +85,7 @@ def determinants(matrices: Tensor) -> Tensor:
     return kernel.determinants(matrices) if 0 < side <= kernel.LARGEST else eager.determinants(matrices)
 
 
-def elementwise(expression: "Expression", ending: str, values: Sequence[Tensor], count: int) -> Tensor:
+def fused(expression: "Expression", ending: str, values: Sequence[Tensor], count: int) -> Tensor:
     """Evaluate a fused formula; only for `usable` tensors, since its twin is the operators one by one.
 
     Args:

@@ -10,7 +10,7 @@ LARGEST = 32
 ELEMENTS = 1024  # that a program holds: several small matrices, or one large
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _eliminate(  # type: ignore[no-untyped-def]
     matrices, found, count, side, matrix, row, column, TOGETHER: tl.constexpr, SIDE: tl.constexpr
 ):
@@ -43,13 +43,13 @@ def _eliminate(  # type: ignore[no-untyped-def]
 
 
 def determinants(matrices: Tensor) -> Tensor:
-    """Return determinants of matrices of side 1 to `LARGEST`; see `zcp.kernels.determinants`."""
+    """Return determinants of matrices of side 1 to `LARGEST`; see `zcp.kernels.batched_determinant`."""
     count, side, _ = matrices.shape
     found = matrices.new_empty(count)
     padded = max(triton.next_power_of_2(side), 2)
     together = ELEMENTS // padded**2
     if count:
-        with torch.cuda.device_of(matrices):
+        with torch.cuda.device_of(matrices):  # type: ignore[no-untyped-call]
             _eliminate[(triton.cdiv(count, together),)](
                 matrices, found, count, side, *matrices.stride(), together, padded
             )

@@ -166,7 +166,7 @@ _ADD = (
 
 
 def source(expression: Expression, ending: str) -> str:
-    """Return the Triton source of a kernel; arguments as in `zcp.kernels.elementwise`.
+    """Return the Triton source of a kernel; arguments as in `zcp.kernels.fused`.
 
     Example:
         >>> tree = Expression("abs", (Expression("x0"),))
@@ -206,7 +206,7 @@ def kernel(expression: Expression, ending: str) -> Any:
 
 
 def evaluate(expression: Expression, ending: str, values: Sequence[Tensor], count: int) -> Tensor:
-    """Evaluate a formula over flat values; see `zcp.kernels.elementwise`."""
+    """Evaluate a formula over flat values; see `zcp.kernels.fused`."""
     layers = max(map(len, values))
     programs = triton.cdiv(count, BLOCK)
     out = values[0].new_empty(layers, programs if ending else count)
@@ -217,7 +217,7 @@ def evaluate(expression: Expression, ending: str, values: Sequence[Tensor], coun
             *(0 if size == 1 else step for size, step in zip(value.shape, value.stride(), strict=True)),
         ]
     if layers and count:
-        with torch.cuda.device_of(out):
+        with torch.cuda.device_of(out):  # type: ignore[no-untyped-call]
             # Without fused multiply-adds comparisons meet the same roundings as one by one.
             kernel(expression, ending)[(programs, layers)](*given, out, count, BLOCK, enable_fp_fusion=False)
     if not ending:

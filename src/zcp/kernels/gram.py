@@ -19,7 +19,7 @@ def _signs(values, row, sample, unit, samples, units):  # type: ignore[no-untype
     return tl.where(inside, tl.where(found > 0, 1.0, -1.0), 0.0).to(tl.float16)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _correlate(  # type: ignore[no-untyped-def]
     values, sums, samples, units, row, TILE: tl.constexpr, DEPTH: tl.constexpr, STEPS: tl.constexpr
 ):
@@ -53,6 +53,6 @@ def agreements(values: Tensor) -> Tensor:
     tiles = triton.cdiv(samples, TILE)
     grid = (triton.cdiv(units, DEPTH * STEPS), tiles, tiles)
     if sums.numel() and units:
-        with torch.cuda.device_of(rows):
+        with torch.cuda.device_of(rows):  # type: ignore[no-untyped-call]
             _correlate[grid](rows, sums, samples, units, rows.stride(0), TILE, DEPTH, STEPS)
     return (sums.double() + units) / 2
