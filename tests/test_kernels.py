@@ -189,7 +189,7 @@ def build(kernel, types, **constants):
     print(len(triton.compile(source, target=GPUTarget("cuda", 80, 32)).asm["ptx"]) > 1000)
 
 build(gram._correlate, "*fp32 *i32 i32 i32 i32", TILE=gram.TILE, DEPTH=gram.DEPTH, STEPS=gram.STEPS)
-build(determinants._eliminate, "*fp32 *fp32 i32 i32 i32 i32 i32", TOGETHER=16, SIDE=8)
+build(determinants._eliminate, "*fp32 *fp32 i32 i32 i32 i32", side=7, TOGETHER=16, SIDE=8)
 unary = "x0"
 for name in {unary!r}:
     unary = f"{{name}}({{unary}})"

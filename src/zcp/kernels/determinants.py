@@ -12,7 +12,15 @@ ELEMENTS = 1024  # that a program holds: several small matrices, or one large
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _eliminate(  # type: ignore[no-untyped-def]
-    matrices, found, count, side, matrix, row, column, TOGETHER: tl.constexpr, SIDE: tl.constexpr
+    matrices,
+    found,
+    count,
+    matrix,
+    row,
+    column,
+    side: tl.constexpr,
+    TOGETHER: tl.constexpr,
+    SIDE: tl.constexpr,
 ):
     """Write the determinants of TOGETHER matrices, padded to the power of two SIDE."""
     which = tl.program_id(0) * TOGETHER + tl.arange(0, TOGETHER)
@@ -51,6 +59,6 @@ def determinants(matrices: Tensor) -> Tensor:
     if count:
         with torch.cuda.device_of(matrices):  # type: ignore[no-untyped-call]
             _eliminate[(triton.cdiv(count, together),)](
-                matrices, found, count, side, *matrices.stride(), together, padded
+                matrices, found, count, *matrices.stride(), side, together, padded
             )
     return found

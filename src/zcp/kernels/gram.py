@@ -6,8 +6,8 @@ import triton.language as tl
 from torch import Tensor
 
 TILE = 64  # samples by samples that a program counts
-DEPTH = 64  # units that it reads at a time
-STEPS = 8  # how often; more programs share a long pattern
+DEPTH = 32  # units that it reads at a time
+STEPS = 16  # how often; more programs share a long pattern
 
 
 @triton.jit
