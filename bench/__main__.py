@@ -6,7 +6,8 @@ import sys
 import torch
 
 from bench.memory import peak
-from bench.passes import FIRST, GREENFACTORY, NETWORKS, shared_passes
+from bench.passes import FIRST, NETWORKS, random_sample, shared_passes, steady
+from bench.tuning import compare_searches
 
 
 def first_proxies(batch: int, repeats: int) -> bool:
@@ -16,9 +17,14 @@ def first_proxies(batch: int, repeats: int) -> bool:
 
 
 def greenfactory(batch: int, repeats: int) -> bool:
-    """GreenFactory's scores, the population score az_nas made of its parts: at most 15 units."""
-    print(f"{len(GREENFACTORY)} scores of GreenFactory, batch {batch}, one thread, median of {repeats}")
-    return shared_passes(GREENFACTORY, batch, repeats, most=15)
+    """GreenFactory's scores on random networks, fast, plain and one by one: at most 10 units."""
+    print(f"scores of GreenFactory, batch {batch}, one thread, {NETWORKS_EACH} random networks of each space")
+    return random_sample(batch, NETWORKS_EACH, most=10)
+
+
+def drift(batch: int, repeats: int) -> bool:
+    """A thousand networks one after the other: the time of each within 10 percent, memory flat."""
+    return steady(1000, 4)
 
 
 def memory(batch: int, repeats: int) -> bool:
@@ -31,7 +37,21 @@ def memory(batch: int, repeats: int) -> bool:
     return met
 
 
-BENCHMARKS = {"first": first_proxies, "greenfactory": greenfactory, "memory": memory}
+def tuning(batch: int, repeats: int) -> bool:
+    """The search for hyperparameters: at least 4 times faster than a plain loop, as good within 2 percent."""
+    return compare_searches(trials=20 * repeats)
+
+
+#: Random networks of each space.
+NETWORKS_EACH = 10
+
+BENCHMARKS = {
+    "first": first_proxies,
+    "greenfactory": greenfactory,
+    "memory": memory,
+    "drift": drift,
+    "tuning": tuning,
+}
 
 
 def main() -> int:

@@ -2,13 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-import torch.nn.functional as F
-from torch import nn
-
-from bench.timing import interleaved
-from zcp import REGISTRY, build, score
-from zcp.ensemble.published import COLUMNS
+from zcp import build, score
 from zcp.inputs import gaussian_batches
+from zcp.throughput import GREENFACTORY, cost_in_units, drift, forward_backward, random_networks, total_units
+from zcp.timing import interleaved
 
 NETWORKS = {"TSS 9930": ("tss", 9930), "SSS 64:64:64:64:64": ("sss", "64:64:64:64:64")}
 
@@ -17,19 +14,6 @@ FIRST = (
     *("params", "flops", "grad_norm", "snip", "grasp", "fisher"),
     *("synflow", "jacob_cov", "naswot", "zen", "zico"),
 )
-
-#: The columns of GreenFactory that are scores of one network; the condition number and zen take 16 samples.
-GREENFACTORY = tuple(name for name in COLUMNS.values() if name in REGISTRY)
-
-
-def forward_backward(network: nn.Module, batch: tuple) -> Callable[[], None]:
-    """Return a plain forward and backward of the loss, the unit of cost."""
-
-    def run() -> None:
-        network.zero_grad(set_to_none=True)
-        F.cross_entropy(network(batch[0]), batch[1]).backward()
-
-    return run
 
 
 def shared_passes(
@@ -68,3 +52,36 @@ def shared_passes(
                 f"(target: at least {least:g})"
             )
     return met
+
+
+def random_sample(batch: int, count: int, most: float, apart: bool = True) -> bool:
+    """Print the cost of GreenFactory's scores on random networks and return whether the target is met.
+
+    Args:
+        batch: samples in a batch.
+        count: random networks of each space.
+        most: target, units over all of them.
+        apart: whether to score the proxies one by one, too.
+    """
+    costs = total_units(cost_in_units(random_networks(count), GREENFACTORY, batch, apart=apart))
+    for row in costs.to_dict("records"):
+        numbers = {key: value for key, value in row.items() if key not in ("networks", "n", "unit")}
+        units = ", ".join(f"{name} {value:.2f}" for name, value in numbers.items())
+        title = f"{row['networks']} (n = {row['n']}): one forward and backward {row['unit']:.2f} s"
+        print(f"{title}; units: {units}")
+    units = float(costs["fast"].iloc[-1])
+    print(f"    {units:.2f} units of one forward and backward, fast (target: at most {most:g}, aim at 7)")
+    return units <= most
+
+
+def steady(count: int, batch: int, most: float = 1.1) -> bool:
+    """Print how time and memory develop over `count` networks and return whether they stay where they are."""
+    found = drift(count, batch, GREENFACTORY)
+    tenth = max(count // 10, 1)
+    first, last = found["seconds"][:tenth].median(), found["seconds"][-tenth:].median()
+    grown = found["memory"].iloc[-1] - found["memory"].iloc[tenth - 1]
+    print(
+        f"{count} networks, batch {batch}: median of the first tenth {first:.3f} s, of the last {last:.3f} s"
+    )
+    print(f"    ratio {last / first:.3f} (target: within {most - 1:.0%}); memory grew by {grown:.0f} MiB")
+    return 1 / most <= last / first <= most and grown < 64

@@ -97,7 +97,7 @@ def test_digest_depends_on_pixels_and_labels(monkeypatch, tmp_path):
         altered[0, 0, 0, 0] += change == "pixel"
         named[0] += change == "label"
         kept = ImageSet(altered, named, tmp_path)
-        monkeypatch.setattr(digests, "load_images", lambda _name, kept=kept: kept)
+        monkeypatch.setattr(digests, "find_images", lambda _name, kept=kept: kept)
         found.add(image_digests(["cifar10"])["cifar10"])
     digests._digest.cache_clear()
     assert len(found) == 3

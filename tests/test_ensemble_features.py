@@ -5,9 +5,12 @@ from ensembles import PROXIES, make_examples, make_scores
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
+from zcp.datasets import DATASETS
 from zcp.ensemble import examples
 from zcp.ensemble.features import LARGEST, ONE_HOT, FiniteFeatures, encode, proxy_columns
+from zcp.ensemble.published import PROXIES as PROTOCOL
 from zcp.ensemble.regressors import build_forest
+from zcp.ensemble.splits import split
 from zcp.errors import InputError
 
 
@@ -57,6 +60,57 @@ def test_bad_targets_are_named():
         examples.join(scores, keys.assign(accuracy=np.nan), "test")
     with pytest.raises(InputError, match="unknown target 'loss'"):
         examples.available_target("loss")
+
+
+def az_nas_scores():
+    scores = make_scores(15).drop(columns="accuracy")
+    rng = np.random.default_rng(1)
+    parts = {name: rng.normal(size=len(scores)) for name in ("expressivity", "progressivity", "trainability")}
+    return scores.assign(**parts)
+
+
+def test_az_nas_ranks_each_space_and_dataset_apart_and_its_size_is_noted():
+    scores = az_nas_scores()
+    found, sizes = examples.with_az_nas(scores)
+    assert sizes == {f"{space} {dataset}": 15 for space in ("sss", "tss") for dataset in DATASETS}
+    cell = scores.query("space == 'tss' and dataset == 'cifar100'")
+    ranks = cell[["expressivity", "progressivity", "trainability", "flops"]].rank() / 15
+    expected = np.log(ranks).sum(axis=1)
+    pd.testing.assert_series_equal(found.loc[cell.index, "az_nas"], expected, check_names=False)
+
+
+def test_az_nas_is_left_out_where_a_part_is_missing():
+    scores = az_nas_scores().drop(columns="trainability")
+    found, sizes = examples.with_az_nas(scores)
+    assert "az_nas" not in found and sizes == {}
+    measured = make_scores(15)[["space", "index", "dataset", "accuracy"]]
+    with pytest.raises(InputError, match="no proxy az_nas; collect it first"):
+        examples.join(found, measured, "test", proxies=["params", "az_nas"])
+
+
+def test_chosen_proxies_in_any_order_are_the_only_features():
+    scores = make_scores(12)
+    keys = ["space", "index", "dataset", "accuracy"]
+    rows = [
+        examples.join(scores.drop(columns="accuracy"), scores[keys], "test", proxies=names)
+        for names in (["zico", "params"], ["params", "zico"])
+    ]
+    assert list(rows[0].features) == ["params", "zico", *ONE_HOT]
+    pd.testing.assert_frame_equal(rows[0].features, rows[1].features)
+    assert rows[0].fingerprint() == rows[1].fingerprint() != rows[0].without("zico").fingerprint()
+
+
+def test_rows_too_few_for_three_parts_are_refused():
+    rows = make_examples(12)
+    with pytest.raises(InputError, match="5 networks are too few for a 70-15-15 split; at least 10"):
+        split(rows.take(np.arange(5)), "random", 0)
+
+
+def test_the_protocol_refuses_scores_that_lack_its_proxies():
+    scores = make_scores(12)
+    keys = ["space", "index", "dataset", "accuracy"]
+    with pytest.raises(InputError, match=r"hold no proxy az_nas, .*greenmachine_a"):
+        examples.join(scores.drop(columns="accuracy"), scores[keys], "test", proxies=PROTOCOL)
 
 
 def test_networks_without_accuracy_are_left_out():

@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from ensembles import PROXIES, make_examples
 from scipy.stats import kendalltau
+from sklearn.feature_selection import RFE
 
 from zcp import results
-from zcp.ensemble import elimination, evaluation, published, selection, tuning
+from zcp.ensemble import elimination, evaluation, finalists, published, selection, tuning, twins
 from zcp.ensemble.costs import Costs, compare_costs, read_costs
-from zcp.ensemble.hyperparameters import MAX_FEATURES, RANGES, build_tuned
-from zcp.ensemble.regressors import REGRESSORS, build_regressor
+from zcp.ensemble.hyperparameters import MAX_FEATURES, RANGES, build_tuned, published_setting
+from zcp.ensemble.regressors import REGRESSORS, build_forest, build_regressor
 from zcp.ensemble.splits import split
 from zcp.errors import InputError
 from zcp.results import Deposit, DisagreementError
@@ -48,10 +49,20 @@ def test_regressors_learn_with_failed_scores(rows, name):
     assert np.sqrt(np.mean((model.predict(rows.features) - rows.accuracy) ** 2)) < 0.6 * rows.accuracy.std()
 
 
+def _part(rows, scheme, seed, name):
+    part = rows.take(getattr(split(rows, scheme, seed), name))
+    return part.features, part.accuracy
+
+
 def test_selection_fits_each_treatment_and_agrees_with_itself(rows):
     fits = selection.compare_regressors(rows, [0, 1], regressors=FAST)
     assert len(fits) == 2 * (2 * 4 + 1)
     assert set(fits.loc[fits["regressor"] == "SGD", "data"]) == {"standardized"}
+    slow = build_regressor("Decision Tree", 1).fit(*_part(rows, "random", 1, "train"))
+    held, measured = _part(rows, "random", 1, "validation")
+    error = np.sqrt(np.mean((slow.predict(held) - measured) ** 2))
+    where = "regressor == 'Decision Tree' and data == 'none' and seed == 1"
+    assert fits.query(where)["rmse"].item() == pytest.approx(error)
     deposit = Deposit("d", {"seeds": [0, 1]}, {"fits": fits, "summary": selection.summarise(fits)})
     again = selection.compare_regressors(rows, [1, 7], regressors=FAST)
     assert set(selection.check(again, deposit)["seed"]) == {1}
@@ -68,6 +79,33 @@ def test_selection_stands_beside_the_paper(rows):
     row = twin.loc[("Linear", "standardized")]
     assert row["difference"] == pytest.approx(row["mean"] - 4.08)
     assert np.isnan(twin.loc[("Linear", "stratified_after"), "paper_mean"])
+    assert twin.loc[("Linear", "stratified_after"), "verdict"] == ""
+    assert (twin["low"] < twin["mean"]).all() and (twin["mean"] < twin["high"]).all()
+    assert row["verdict"] == published.verdict(4.08, row["low"], row["high"])
+
+
+def test_a_killed_selection_goes_on(rows, tmp_path, monkeypatch):
+    options = {"regressors": FAST, "path": tmp_path / "fits.jsonl"}
+    whole = selection.compare_regressors(rows, [0, 1], **options)
+    lines = options["path"].read_text().splitlines(keepends=True)
+    options["path"].write_text("".join(lines[:-2]))
+    monkeypatch.setattr(selection, "split", lambda *a: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        selection.compare_regressors(rows, [0, 1], **options)
+    monkeypatch.undo()
+    again = selection.compare_regressors(rows, [0, 1], **options)
+    pd.testing.assert_frame_equal(again.drop(columns="seconds"), whole.drop(columns="seconds"))
+    assert (again["seconds"][:-2] == whole["seconds"][:-2]).all()
+    options["path"].write_text("nonsense\n")
+    with pytest.raises(InputError, match="line 1 is damaged"):
+        selection.compare_regressors(rows, [0], **options)
+
+
+def test_our_own_treatment_gets_five_seeds_at_most(rows):
+    fits = selection.compare_regressors(rows, range(7), regressors=["Linear"])
+    assert fits["data"].value_counts().to_dict() == dict.fromkeys(selection.PUBLISHED, 7) | {
+        "stratified_after": 5
+    }
 
 
 def test_shared_steps_are_charged_once():
@@ -81,6 +119,7 @@ def test_shared_steps_are_charged_once():
 
 def test_costs_come_from_the_collection():
     scores = pd.DataFrame({"zico": [1.0, 2.0], "seconds_zico": [1.0, 3.0], "seconds_gone": [np.nan, np.nan]})
+    scores = scores.assign(space="tss", dataset="cifar10")
     scores.attrs["settings"] = {"steps": {"zico": ["zico"], "zen": ["gone"]}}
     costs = read_costs(scores)
     assert costs(["zico"]) == 2.0
@@ -90,6 +129,24 @@ def test_costs_come_from_the_collection():
         costs(["snip"])
 
 
+def test_seconds_are_those_of_a_hundred_networks_of_each_cell():
+    cells = [
+        pd.DataFrame({"space": "tss", "dataset": dataset, "seconds_zico": np.full(size, value)})
+        for dataset, size, value in (("cifar10", 300, 1.0), ("cifar100", 100, 3.0))
+    ]
+    scores = pd.concat(cells, ignore_index=True)
+    scores.attrs["settings"] = {"steps": {"zico": ["zico"]}}
+    assert read_costs(scores)(["zico"]) == 2.0
+    assert read_costs(scores, networks=400)(["zico"]) == 1.5
+
+
+def test_az_nas_costs_what_its_parts_cost():
+    scores = pd.DataFrame({"space": ["tss"], "dataset": ["cifar10"], "seconds_a": [1.0], "seconds_b": [2.0]})
+    steps = {"expressivity": ["a"], "progressivity": ["a"], "trainability": ["b"], "flops": []}
+    scores.attrs["settings"] = {"steps": steps}
+    assert read_costs(scores)(["az_nas"]) == read_costs(scores)(["az_nas", "trainability"]) == 3.0
+
+
 def test_trade_off_is_the_mean_of_scaled_columns():
     scores = elimination.trade_off(pd.Series([13.0, 1.0, 2.5]), pd.Series([1.0, 5.0, 3.0]))
     assert scores.tolist() == pytest.approx([0.5, 0.5, 0.5 * (1.5 / 12 + 0.5)])
@@ -97,7 +154,7 @@ def test_trade_off_is_the_mean_of_scaled_columns():
 
 
 def test_elimination_keeps_what_matters(rows):
-    deposit = elimination.study(rows, COSTS, scheme="grouped", seed=0)
+    deposit = elimination.study(rows, COSTS, scheme="grouped", seed=0, runs=None)
     steps = deposit.tables["steps"]
     assert steps["count"].tolist() == list(range(1, len(PROXIES) + 4))
     assert steps["selected"].iloc[0] in ("zico", "params")
@@ -112,11 +169,56 @@ def test_elimination_keeps_what_matters(rows):
         elimination.check(rows, changed(deposit, "steps", "rmse", 1.1))
 
 
+def test_elimination_is_scikit_learns(rows):
+    parts = split(rows, "random", 0)
+    train = rows.take(parts.train)
+    forest = build_forest(0)
+    values = forest[:-1].fit_transform(train.features)
+    ranking = RFE(forest[-1], n_features_to_select=1).fit(values, train.accuracy).ranking_
+    theirs = [name for _, name in sorted(zip(ranking, rows.features, strict=True))]
+    steps = elimination.eliminate(rows, COSTS, scheme="random", seed=0)
+    assert steps["dropped"].tolist() == theirs
+
+
+def test_a_killed_elimination_goes_on(rows, tmp_path, monkeypatch):
+    options = {"scheme": "random", "seed": 0}
+    whole = elimination.eliminate(rows, COSTS, **options, path=tmp_path / "steps.jsonl")
+    lines = (tmp_path / "steps.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "steps.jsonl").write_text(
+        "".join(lines[:3]) + lines[3][:20]
+    )  # killed in the middle of a line
+    fits = []
+    fit_step = elimination.fit_step
+    monkeypatch.setattr(elimination, "fit_step", lambda *a: fits.append(1) or fit_step(*a))
+    again = elimination.eliminate(rows, COSTS, **options, path=tmp_path / "steps.jsonl")
+    pd.testing.assert_frame_equal(again.drop(columns="fitted_in"), whole.drop(columns="fitted_in"))
+    assert len(fits) == len(whole) - 3
+
+
+def test_elimination_stands_beside_the_paper(rows):
+    twin = elimination.compare_with_paper(elimination.eliminate(rows, COSTS, scheme="random", seed=0))
+    row = twin.set_index("count").loc[6]
+    assert (row["rmse_paper"], row["seconds_paper"]) == (1.282, 3.589)
+    assert row["difference"] == row["rmse"] - 1.282
+    assert row["verdict"] == published.verdict(1.282, row["low"], row["high"]) != ""
+
+
 def test_eliminations_check_notices_another_first_step(rows):
-    deposit = elimination.study(rows, COSTS, scheme="random", seed=0)
+    deposit = elimination.study(rows, COSTS, scheme="random", seed=0, runs=None)
     deposit.tables["steps"].loc[len(deposit.tables["steps"]) - 1, "dropped"] = "zico"
     with pytest.raises(DisagreementError, match="first feature to go"):
         elimination.check(rows, deposit)
+
+
+def test_settings_of_the_paper_are_its_table():
+    assert published_setting("GreenFactory-Fast") == {
+        "n_estimators": 945,
+        "max_features": 10,
+        "min_samples_split": 3,
+        "min_samples_leaf": 1,
+        "max_depth": 73,
+        "bootstrap": False,
+    }
 
 
 def test_ranges_are_those_of_the_paper():
@@ -161,6 +263,11 @@ def test_trials_of_other_data_are_never_mixed(rows, tmp_path, small_forests):
     assert len(optuna.get_all_study_names(f"sqlite:///{storage}")) == 3
 
 
+def _columns(rows, part, features):
+    values, accuracy = _part(rows, "random", 0, part)
+    return values[sorted(features)], accuracy
+
+
 def test_tuning_deposit_checks_itself(rows, tmp_path, small_forests):
     picks = {"GreenFactory": PROXIES, "GreenFactory-Fast": ["zico"]}
     deposit = tuning.study(rows, picks, 5, scheme="random", seed=0, storage=tmp_path / "t.db")
@@ -170,6 +277,15 @@ def test_tuning_deposit_checks_itself(rows, tmp_path, small_forests):
     assert (trials.groupby("ensemble")["rmse"].cummin() == trials["best"]).all()
     assert deposit.tables["importances"].groupby("ensemble")["importance"].sum().round(6).eq(1).all()
     assert len(tuning.check(rows, deposit, 2)) >= 4
+    finals = deposit.tables["finals"].query("ensemble == 'GreenFactory'").set_index("setting")
+    assert finals.index[-1] == "paper" and len(finals) <= finalists.FINALISTS + 1
+    features, best = picks["GreenFactory"], deposit.settings["best"]["GreenFactory"]
+    model = build_tuned(best, len(features), 0).fit(*_columns(rows, "train", features))
+    held, measured = _columns(rows, "validation", features)
+    error = np.sqrt(np.mean((model.predict(held) - measured) ** 2))
+    winner = finals.loc[str(deposit.settings["winners"]["GreenFactory"])]
+    assert winner["rmse"] == finals["rmse"].drop("paper").min() == pytest.approx(error)
+    assert winner["estimated"] == pytest.approx(error, rel=0.5)  # another forest of six trees at most
     with pytest.raises(DisagreementError, match="ensemble"):
         tuning.check(rows, changed(deposit, "trials", "rmse", 0.9), 2)
 
@@ -209,6 +325,22 @@ def test_a_cell_is_the_correlation_over_its_test_rows(many, evaluated):
     assert row["abs_kendall"] == pytest.approx(abs(slow)) and row["n"] == cell.sum()
 
 
+def test_a_killed_evaluation_goes_on(rows, tmp_path, monkeypatch):
+    ensembles = {"GreenFactory-Fast": evaluation.Ensemble(["zico"], FOREST)}
+    options = {"schemes": ["random"], "runs": tmp_path}
+    first = evaluation.study(rows, ensembles, [0], **options)
+    seeds = []
+    unit = evaluation._evaluate_unit
+    monkeypatch.setattr(evaluation, "_evaluate_unit", lambda *a: seeds.append(a[-1]) or unit(*a))
+    both = evaluation.study(rows, ensembles, [0, 1], **options)
+    assert seeds == [1]
+    mine = both.tables["cells"].query("seed == 0").reset_index(drop=True)
+    pd.testing.assert_frame_equal(mine, first.tables["cells"])
+    assert len(list(tmp_path.iterdir())) == 1
+    evaluation.study(make_examples(30), ensembles, [0], **options)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_evaluation_checks_itself(many, evaluated, tmp_path):
     results.write(evaluated, tmp_path)
     deposit = results.read(evaluated.name, tmp_path)
@@ -220,7 +352,7 @@ def test_evaluation_checks_itself(many, evaluated, tmp_path):
 
 
 def test_evaluation_stands_beside_the_paper(evaluated):
-    twin = evaluation.compare_with_paper(evaluated.tables["summary"])
+    twin = twins.compare_with_paper(evaluated.tables["summary"])
     keys = ["scheme", "published", "space", "dataset", "metric"]
     assert not twin.duplicated(keys).any()
     row = twin.set_index(keys).loc[("random", "GreenFactory", "sss", "cifar10", "abs_kendall")]
@@ -235,15 +367,21 @@ def test_tables_of_the_page_hold_what_was_measured(evaluated):
     where = "scheme == 'grouped' and name == 'zico' and space == 'tss' and dataset == 'cifar10'"
     assert table.loc[("zico", "grouped"), "tss cifar10"] == summary.query(where)["abs_kendall"].iloc[0]
     assert [split for name, split in table.index if name == "zico"] == list(evaluation.SCHEMES)
-    twin = evaluation.compare_with_paper(summary).query("scheme == 'random'")
-    stacked = evaluation.stack_twin(twin, "abs_kendall").set_index(["published", "numbers"])
-    ours, paper, difference = (
-        stacked.loc[("ZiCo", k), "sss cifar10"] for k in ("ours", "paper", "difference")
+    twin = twins.compare_with_paper(summary).query("scheme == 'random'")
+    shown = twins.show_twin(twin, "abs_kendall").set_index("published")
+    where = "published == 'ZiCo' and metric == 'abs_kendall' and space == 'sss' and dataset == 'cifar10'"
+    row = twin.query(where).iloc[0]
+    mark = {"inside": "=", "above": "↑", "below": "↓"}[row["verdict"]]
+    numbers = (
+        f"{row['ours']:.2f} [{row['low']:.2f}, {row['high']:.2f}], 0.73, {row['difference']:+.2f} {mark}"
     )
-    assert paper == 0.734 and difference == pytest.approx(ours - paper)
+    assert shown.loc["ZiCo", "sss cifar10"] == numbers
+    counts = twins.count_verdicts(twin)
+    assert counts[["inside", "above", "below"]].to_numpy().sum() == (twin["verdict"] != "").sum() > 0
 
 
 def test_published_names_are_all_known():
     assert set(published.read_table("5", "6", "8", "9")["name"]) == set(published.COLUMNS)
+    assert len(published.PROXIES) == 23
     with pytest.raises(InputError, match="no table 12"):
         published.read_table("12")

@@ -1,8 +1,10 @@
+import re
 from itertools import product
 
 import pandas as pd
 import pytest
 
+from zcp.ensemble.published import read_table
 from zcp.errors import InputError
 from zcp.headline import headline
 from zcp.results import Deposit
@@ -46,3 +48,36 @@ def test_missing_cell_is_not_claimed(deposit):
     deposit.tables["summary"] = summary[summary["dataset"] != "cifar10"]
     with pytest.raises(InputError, match="lacks a cell"):
         next(headline(deposit))
+
+
+def judged(deposit, low, high):
+    summary = deposit.tables["summary"]
+    bounds = {
+        "abs_kendall_low": summary["abs_kendall"] - low,
+        "abs_kendall_high": summary["abs_kendall"] + high,
+    }
+    tables = {"summary": summary.assign(**bounds)}
+    return Deposit(deposit.name, deposit.settings, tables, {"rows": 1234})
+
+
+def test_what_reproduces_and_what_does_not_is_counted(deposit):
+    summary = deposit.tables["summary"]
+    copies = summary[summary["scheme"] == "random"].assign(scheme="stratified")
+    copies["abs_kendall"] += 0.05
+    deposit.tables["summary"] = pd.concat([summary, copies])
+    deposit.tables["summary"]["abs_kendall"] += 0.0005  # no value is the paper's by chance
+    wide, narrow = judged(deposit, 1, 1), judged(deposit, 0, 0)
+    _, *lines = [line for line in headline(narrow, wide) if line.startswith(("A random", "- **"))]
+    assert len(lines) == 4
+    assert "0 of 6 of the absolute" in lines[0] and "6 of 6 of those in the topology" in lines[0]
+    numbers = [[float(n) for n in re.findall(r"[-+]?0\.\d\d", line)] for line in lines]
+    paper = read_table("5").query("name == 'GreenFactory' and metric == 'abs_kendall'")["value"]
+    assert numbers[1] == pytest.approx([0.925, paper.astype(float).mean()], abs=0.006)
+    assert "; 0 of the paper's 6 values" in lines[1] and "only 0 of 6" in lines[1]
+    assert "we fit 1,234;" in lines[2] and numbers[2] == pytest.approx([0.925, 0.975], abs=0.006)
+    assert numbers[3] == pytest.approx([0.825, 0.3], abs=0.006) and "; 3 splits" in lines[3]
+
+
+def test_nothing_is_said_of_the_paper_without_intervals(deposit):
+    with pytest.raises(InputError, match="no intervals"):
+        list(headline(judged(deposit, 0, float("nan")), judged(deposit, 0, float("nan"))))

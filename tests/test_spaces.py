@@ -250,8 +250,8 @@ def test_index_out_of_range_or_no_integer(index):
 
 
 def test_unknown_space_and_dataset():
-    with pytest.raises(InputError, match="'darts'; choose one of tss, sss"):
-        build("darts", 0)
+    with pytest.raises(InputError, match="'nb101'; choose one of tss, sss"):
+        build("nb101", 0)
     with pytest.raises(InputError, match="'mnist'; choose one of cifar10"):
         build("tss", 0, "mnist")
 

@@ -105,9 +105,9 @@ def proxies(pattern: Annotated[str, typer.Argument(help="shell pattern, such as 
 
 @app.command()
 def score(
-    space: Annotated[str, typer.Argument(help="tss or sss")],
+    space: Annotated[str, typer.Argument(help="tss, sss, transnas or darts")],
     arch: Annotated[str, typer.Argument(help="architecture string, or index in the official order")],
-    dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or ImageNet16-120")] = "cifar10",
+    dataset: Annotated[str, typer.Option(help="such as cifar10, cifar100 or ImageNet16-120")] = "cifar10",
     proxy: Annotated[list[str] | None, typer.Option(help="name; repeatable; all by default")] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     formula: Annotated[list[str] | None, typer.Option(help="a proxy as a formula; repeatable")] = None,
@@ -127,6 +127,25 @@ def score(
     scores = score_network(network, batches, names, seed=seed, formulas=formulas)
     for name, value in scores.items():
         typer.echo(f"{name:<16}{value:<16.8g}{scores.reasons.get(name, '')}".rstrip())
+
+
+@app.command()
+def predict(
+    space: Annotated[str, typer.Option(help="tss or sss")],
+    arch: Annotated[str, typer.Option(help="architecture string, or index in the official order")],
+    dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or ImageNet16-120")] = "cifar10",
+    fast: Annotated[bool, typer.Option(help="GreenFactoryFast: fewer proxies")] = False,
+    level: Annotated[float, typer.Option(help="coverage of the interval: 0.8, 0.9 or 0.95")] = 0.9,
+    target: Annotated[str, typer.Option(help="accuracy: test or valid")] = "test",
+) -> None:
+    """Predict the accuracy of an architecture of a benchmark, with an interval and the features behind it."""
+    from zcp.ensemble.artefacts import read
+    from zcp.ensemble.prediction import predict_architecture
+
+    artefact = read("GreenFactoryFast" if fast else "GreenFactory", target)
+    which = int(arch) if arch.isdecimal() else arch
+    for line in predict_architecture(artefact, space, which, dataset, level).lines():
+        typer.echo(line)
 
 
 @app.command()

@@ -61,7 +61,7 @@ def _rows(examples: Examples) -> Iterator[dict[str, object]]:
             values = part.features[proxy].to_numpy(float)
             turned = values if proxy in POPULATION or get_proxy(proxy).larger_is_better else -values
             ranks = rank_scores(np.where(np.isfinite(values), turned, -np.inf))
-            low, high = _interval(ranks, accuracy, draws)
+            low, high = bootstrap_interval(ranks, accuracy, draws)
             found = {"proxy": proxy, "space": space, "dataset": dataset, "n": len(part)}
             found["failed"] = int((~np.isfinite(values)).sum())
             yield found | {"spearman": spearman(ranks, accuracy, signed=True), "low": low, "high": high}
@@ -74,7 +74,7 @@ def _with_population_scores(examples: Examples) -> Examples:
     return dataclasses.replace(examples, features=examples.features.assign(**found))
 
 
-def _interval(
+def bootstrap_interval(
     ranks: NDArray[np.float64], accuracy: NDArray[np.float64], draws: NDArray[np.int64]
 ) -> tuple[float, float]:
     """Return the 2.5 and 97.5 percentiles of Spearman's correlation over the resamples."""

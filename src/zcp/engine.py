@@ -46,12 +46,14 @@ ENGINES = {
 }
 
 
-def get_engine(name: str) -> Engine:
-    """Return the engine called `name`.
+def get_engine(name: str | Engine) -> Engine:
+    """Return the engine called `name`; one of your own is returned as it is.
 
     Raises:
         InputError: if there is none.
     """
+    if isinstance(name, Engine):
+        return name
     if name not in ENGINES:
         raise InputError(f"unknown engine {name!r}; choose one of {', '.join(ENGINES)}")
     return ENGINES[name]

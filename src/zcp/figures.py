@@ -46,8 +46,12 @@ def plot_histograms(counts: pd.DataFrame, width: float) -> Figure:
 
 @_styled
 def plot_elimination(steps: pd.DataFrame, picks: dict[str, int]) -> Figure:
-    """Draw RMSE and seconds against the number of features (columns: count, rmse, seconds)."""
+    """Draw RMSE with its interval and seconds against the number of features.
+
+    Columns: count, rmse, low, high, seconds.
+    """
     figure, (above, below) = plt.subplots(2, 1, figsize=(7, 5), sharex=True)
+    above.fill_between(steps["count"], steps["low"], steps["high"], color="C0", alpha=0.2, linewidth=0)
     above.plot(steps["count"], steps["rmse"], "o-", color="C0")
     above.set_ylabel("RMSE (percentage points)")
     below.plot(steps["count"], steps["seconds"], "s-", color="C1")
@@ -170,4 +174,64 @@ def plot_intervals(groups: dict[str, pd.DataFrame], published: pd.Series) -> Fig
     axis.axvline(0, color="black", linewidth=0.8)
     axis.set_xlabel("Spearman correlation with accuracy")
     axis.legend(loc="lower right")
+    return figure
+
+
+@_styled
+def plot_curves(summary: pd.DataFrame, labels: dict[str, str]) -> Figure:
+    """Draw Kendall's correlation against the number of trained networks, a panel a cell, with bands.
+
+    Args:
+        summary: columns space, dataset, model, size, kendall, std; the band is one deviation.
+        labels: model -> legend entry, in the order of drawing.
+    """
+    cells = list(summary.groupby(["space", "dataset"]))
+    columns = min(3, len(cells))
+    rows = -(-len(cells) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(3.2 * columns, 2.7 * rows), squeeze=False, sharey=True
+    )
+    for axis, ((space, dataset), cell) in zip(axes.flat, cells, strict=False):
+        for number, (model, label) in enumerate(labels.items()):
+            mine = cell[cell["model"] == model].sort_values("size")
+            axis.plot(mine["size"], mine["kendall"], "os^D"[number % 4] + "-", markersize=3, label=label)
+            low, high = (mine["kendall"] + sign * mine["std"].astype(float).fillna(0) for sign in (-1, 1))
+            axis.fill_between(mine["size"], low, high, alpha=0.2)
+        axis.set(title=f"{dataset}, {SPACE_TITLES[str(space)]}", xscale="log")
+    axes[0, 0].legend(fontsize="small")
+    figure.supxlabel("trained networks")
+    figure.supylabel("Kendall correlation")
+    return figure
+
+
+@_styled
+def plot_effects(effects: pd.DataFrame, label: str) -> Figure:
+    """Draw a bar a cell for each effect, with one deviation (columns: leak, space, dataset, mean, std)."""
+    named = effects.assign(cell=effects["space"] + " " + effects["dataset"])
+    means, spread = (named.pivot(index="leak", columns="cell", values=v) for v in ("mean", "std"))
+    spread = spread.astype(float).fillna(0)
+    order = list(named["leak"].unique())
+    figure, axis = plt.subplots(figsize=(8, 3.2))
+    means.loc[order].plot.bar(ax=axis, yerr=spread.loc[order], rot=0, width=0.8, error_kw={"linewidth": 0.8})
+    axis.axhline(0, color="black", linewidth=0.8)
+    axis.set(xlabel="", ylabel=label)
+    axis.legend(fontsize="small", ncols=2)
+    return figure
+
+
+@_styled
+def plot_coverage(summary: pd.DataFrame) -> Figure:
+    """Draw measured against promised coverage, a panel a method (space, dataset, method, level, coverage)."""
+    methods = summary["method"].unique()
+    figure, axes = plt.subplots(1, len(methods), figsize=(3 * len(methods), 3), squeeze=False, sharey=True)
+    for axis, method in zip(axes[0], methods, strict=True):
+        mine = summary[summary["method"] == method]
+        for marker, ((space, dataset), cell) in zip(
+            "osD^v<", mine.groupby(["space", "dataset"]), strict=False
+        ):
+            axis.plot(cell["level"], cell["coverage"], marker + "-", markersize=4, label=f"{space} {dataset}")
+        axis.axline((0.9, 0.9), slope=1, color="black", linewidth=0.8)
+        axis.set(title=method, xlabel="promised coverage")
+    axes[0, 0].set_ylabel("measured coverage")
+    axes[0, -1].legend(fontsize="x-small")
     return figure

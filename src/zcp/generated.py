@@ -18,7 +18,14 @@ from zcp.registry import get_proxy, list_proxies
 
 #: Page of the API -> the packages and modules that it documents; the last takes what no other does.
 API = {
-    "networks": ("zcp.spaces", "zcp.datasets", "zcp.initialisation", "zcp.inputs", "zcp.images"),
+    "networks": (
+        "zcp.spaces",
+        "zcp.datasets",
+        "zcp.initialisation",
+        "zcp.inputs",
+        "zcp.images",
+        "zcp.generators",
+    ),
     "proxies": ("zcp.scoring", "zcp.registry", "zcp.statistics", "zcp.proxies"),
     "data": ("zcp.benchmarks", "zcp.collect"),
     "ensemble": ("zcp.ensemble", "zcp.metrics", "zcp.figures"),
@@ -34,7 +41,7 @@ def write_parts(folder: Path, runs: Mapping[str, Mapping[str, Any]]) -> None:
         runs: what papermill noted about each section, by name.
     """
     parts = {
-        "headline": headline(results.read("evaluation-test")),
+        "headline": headline(results.read("evaluation-test"), results.read("evaluation-test_12ep")),
         "provenance": provenance_tables(runs),
         "proxies": proxy_table(),
         **{f"api_{page}": api(page) for page in API},

@@ -38,7 +38,7 @@ class ImageSet:
     """Images with their labels.
 
     Attributes:
-        images: uint8, (N, height, width, 3), RGB.
+        images: uint8, (N, height, width, 3), RGB; float32 where they are not pictures.
         labels: int64, (N,), 0 to classes - 1 (the fine ones of CIFAR-100).
         origin: the file that they were read from, the first one where there are several.
     """
@@ -154,6 +154,8 @@ def load_images(dataset: str, folder: Path | None = None) -> ImageSet:
         InputError: if there is none, or a file is missing, damaged or of wrong shape, dtype or label range.
     """
     facts, root = get_dataset(dataset), data_folder()
+    if dataset not in COMPACT:
+        raise InputError(f"there are no images of {dataset}; score it on Gaussian inputs")
     defaults = [*([root / "images"] if root else []), DOWNLOADS]
     reader, paths = _find(dataset, defaults if folder is None else [Path(folder)])
     if missing := [str(path) for path in paths if not path.is_file()]:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from zcp.datasets import Dataset, get_dataset
 from zcp.errors import InputError
-from zcp.images import ImageSet, load_images
+from zcp.generators import find_images
+from zcp.images import ImageSet
 from zcp.seeding import generator
 
 
@@ -18,7 +19,7 @@ class Batch(NamedTuple):
     """One batch.
 
     Attributes:
-        inputs: float32, (B, 3, height, width), normalised.
+        inputs: float32, (B, channels, height, width), normalised.
         labels: int64, (B,).
     """
 
@@ -78,7 +79,7 @@ def balanced_positions(
 
 def _normalised(dataset: Dataset, images: ImageSet, positions: NDArray[np.int64]) -> Batch:
     pixels = torch.from_numpy(images.images[positions]).permute(0, 3, 1, 2).to(torch.float32)
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (dataset.mean, dataset.std))
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (dataset.mean, dataset.std))
     inputs = ((pixels - mean) / std).contiguous()
     return Batch(inputs, torch.from_numpy(images.labels[positions]))
 
@@ -93,7 +94,7 @@ def image_batches(
     as the images allow: the compact ImageNet16-120 file has a single image of 107 of its 120 classes.
 
     Args:
-        dataset: `cifar10`, `cifar100` or `ImageNet16-120`.
+        dataset: `cifar10`, `cifar100`, `ImageNet16-120`, or one that is generated.
         batch_size: images in a batch.
         count: number of batches.
         seed: of the choice and its order.
@@ -109,7 +110,7 @@ def image_batches(
     """
     facts = get_dataset(dataset)
     _check_sizes(batch_size, count)
-    images = load_images(dataset, folder)
+    images = find_images(dataset, folder)
     try:
         sets = balanced_positions(images.labels, batch_size, count, generator(seed, "images", dataset))
     except InputError as error:
@@ -124,7 +125,7 @@ def gaussian_batches(dataset: str, batch_size: int, count: int = 2, seed: int = 
     `count`.
 
     Args:
-        dataset: `cifar10`, `cifar100` or `ImageNet16-120`; decides shape and number of classes.
+        dataset: a name of `zcp.datasets.ALL_DATASETS`; decides shape and number of classes.
         batch_size: inputs in a batch.
         count: number of batches.
         seed: of inputs and labels.

@@ -76,3 +76,18 @@ def show_data_note(target: str, live: str) -> None:
             f"Deposited results shown: target `{target}`.\n```"
         )
     show_text("data_note", note)
+
+
+def show_deposit_note() -> None:
+    """Glue `data_note`: whether the ground truth of the other tasks is at hand, and so what was checked."""
+    if data_folder() is None:
+        note = (
+            "```{important}\nThis page was built without a data folder: what it shows is deposited, and only "
+            "what needs no ground truth was computed again.\n```"
+        )
+    else:
+        note = (
+            "```{note}\nWhat the page shows is deposited; every correlation was computed again, with ground "
+            "truth from the data folder, and agrees.\n```"
+        )
+    show_text("data_note", note)

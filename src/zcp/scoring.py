@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import zcp.proxies  # noqa: F401 - registers them
-from zcp.engine import Workspace, get_engine
+from zcp.engine import Engine, Workspace, get_engine
 from zcp.errors import InputError, Undefined
 from zcp.initialisation import initialise
 from zcp.proxies.greenmachine import formula_proxy
@@ -46,7 +46,7 @@ def score(
     seed: int = 0,
     draw: Draw | None = None,
     formulas: Mapping[str, str] | None = None,
-    engine: str = "fast",
+    engine: str | Engine = "fast",
 ) -> Scores:
     """Score a network without training it.
 
@@ -63,8 +63,8 @@ def score(
         seed: of weights and noise.
         draw: source of noise, in place of the seeded one.
         formulas: further proxies, as text by name; see `zcp.proxies.greenmachine.formula_proxy`.
-        engine: `fast`, or `plain` to run the passes in PyTorch's default layout; the scores are the same
-            within rounding (`zcp.engine`).
+        engine: `fast`, or `plain` to run the passes in PyTorch's default layout, or one of your own; the
+            scores are the same within rounding (`zcp.engine`).
 
     Returns:
         The scores. Where a proxy is not defined for this network, or the network fails, its score is NaN and

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pandas as pd
 
-from zcp.datasets import get_dataset
+from zcp.datasets import get_nats_dataset
 from zcp.errors import InputError
 from zcp.spaces import get_space
 
@@ -64,7 +64,7 @@ class Benchmark(ABC):
         Raises:
             InputError: if the dataset does not exist or this source lacks the target.
         """
-        get_dataset(dataset)
+        get_nats_dataset(dataset)
         if target not in self.targets:
             raise InputError(
                 f"source {self.source!r} has no target {target!r} for {self.space}; choose one of "

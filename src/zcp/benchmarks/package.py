@@ -12,7 +12,7 @@ import pandas as pd
 
 from zcp import optional
 from zcp.benchmarks.base import Benchmark
-from zcp.datasets import get_dataset
+from zcp.datasets import get_nats_dataset
 from zcp.errors import InputError
 from zcp.pickles import load_restricted
 from zcp.spaces import get_space
@@ -80,7 +80,7 @@ class Package(Benchmark):
 
     def valid_seeds(self, dataset: str) -> pd.DataFrame:
         """See `Benchmark.valid_seeds`."""
-        get_dataset(dataset)
+        get_nats_dataset(dataset)
         if dataset not in self._seeds:
             self._seeds[dataset] = _read(_folder() / FILES[dataset])
         return self._seeds[dataset].copy()

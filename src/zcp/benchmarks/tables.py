@@ -9,7 +9,7 @@ import pyarrow as pa
 from zcp import optional
 from zcp.benchmarks.base import Benchmark, check_order
 from zcp.checksums import verify
-from zcp.datasets import get_dataset
+from zcp.datasets import get_nats_dataset
 from zcp.errors import InputError
 from zcp.paths import data_folder
 from zcp.spaces import get_space
@@ -20,7 +20,7 @@ SEEDS = ("seed0", "seed1", "seed2")
 
 
 def _column(dataset: str, suffix: str) -> str:
-    return f"{get_dataset(dataset).name.lower().replace('-', '_')}_{suffix}"
+    return f"{get_nats_dataset(dataset).name.lower().replace('-', '_')}_{suffix}"
 
 
 def _schema(space: str) -> Any:

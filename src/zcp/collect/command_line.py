@@ -28,8 +28,12 @@ def collect_command(
     out: Annotated[str, typer.Option(help="NAME (in data/scores) or a path ending in .parquet")],
     count: Annotated[int | None, typer.Option(help="architectures of each space, in random order")] = None,
     indices: Annotated[Path | None, typer.Option(help="file of `index` or `space index` lines")] = None,
-    space: Annotated[list[str] | None, typer.Option(help="tss or sss; repeatable; default both")] = None,
-    dataset: Annotated[list[str] | None, typer.Option(help="repeatable; default all three")] = None,
+    space: Annotated[
+        list[str] | None, typer.Option(help="tss, sss, transnas or darts; repeatable; default tss and sss")
+    ] = None,
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="repeatable; default the three of NATS-Bench")
+    ] = None,
     proxies: Annotated[
         list[str] | None, typer.Option(help="joined by commas, or repeated; default all")
     ] = None,

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 
-from zcp.images import load_images
+from zcp.generators import find_images
 
 
 def image_digests(datasets: Sequence[str]) -> dict[str, str]:
@@ -18,7 +18,7 @@ def image_digests(datasets: Sequence[str]) -> dict[str, str]:
 
 @lru_cache
 def _digest(dataset: str) -> str:
-    found = load_images(dataset)
+    found = find_images(dataset)
     digest = hashlib.sha256(found.images.tobytes())
     digest.update(found.labels.tobytes())
     return digest.hexdigest()

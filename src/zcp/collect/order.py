@@ -16,6 +16,9 @@ from zcp.errors import InputError
 from zcp.seeding import seed_for
 from zcp.spaces import get_space
 
+#: Spaces of more architectures are not put into a random order.
+LISTED = 10**6
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -28,10 +31,19 @@ class Unit:
 
 @lru_cache
 def sampling_order(space: str, seed: int) -> tuple[int, ...]:
-    """Return all indices of a space in the seeded random order, the same on every machine and version."""
-    return tuple(
-        sorted(range(get_space(space).size), key=lambda index: seed_for("order", seed, space, index))
-    )
+    """Return all indices of a space in the seeded random order, the same on every machine and version.
+
+    Raises:
+        InputError: if the space is too large to be listed.
+    """
+    if (size := get_space(space).size) > LISTED:
+        raise InputError(f"space {space!r} has {size} architectures; choose some with --indices FILE")
+    return tuple(sorted(range(size), key=lambda index: position(space, index, seed)))
+
+
+def position(space: str, index: int, seed: int) -> int:
+    """Return a number that orders the architectures of a space at random, by seed."""
+    return seed_for("order", seed, space, index)
 
 
 def plan(
@@ -87,11 +99,11 @@ def read_indices(file: Path, spaces: Sequence[str]) -> dict[str, Sequence[int]]:
         raise InputError(f"cannot read the list of indices {file}: {error}") from error
     chosen: dict[str, list[int]] = {space: [] for space in spaces}
     for number, line in enumerate(lines, start=1):
-        words = line.split()
+        words = line.split(maxsplit=1)
         if not words or words[0].startswith("#"):
             continue
-        if len(words) == 1 and len(chosen) == 1:
-            words = [*chosen, *words]
+        if words[0] not in chosen and len(chosen) == 1:
+            words = [*chosen, line.strip()]
         if len(words) != 2 or words[0] not in chosen:
             raise InputError(
                 f"{file}, line {number}: expected `space index` with a space of {', '.join(chosen)}, "

@@ -9,7 +9,7 @@ from typing import Any
 from zcp.collect.digests import image_digests
 from zcp.collect.schema import SECONDS
 from zcp.collect.settings import DTYPES, Settings
-from zcp.datasets import DATASETS
+from zcp.datasets import ALL_DATASETS
 from zcp.errors import InputError
 from zcp.inputs import Batch, gaussian_batches, image_batches
 from zcp.provenance import versions
@@ -29,7 +29,7 @@ def score_row(
     The values depend on the arguments only: not on the process, nor on what ran before.
 
     Args:
-        space: `tss` or `sss`.
+        space: name of the search space.
         index: of the architecture, in the official order.
         dataset: name of the dataset.
         settings: how to score.
@@ -92,7 +92,7 @@ def _batches(dataset: str, settings: Settings, device: str) -> list[Batch]:
     )
 
 
-@lru_cache(maxsize=len(DATASETS))
+@lru_cache(maxsize=len(ALL_DATASETS))
 def _make_batches(
     dataset: str, inputs: str, batch: int, count: int, seed: int, dtype: str, device: str
 ) -> list[Batch]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pandas as pd
 import pyarrow as pa
 
-from zcp.datasets import DATASETS
+from zcp.datasets import ALL_DATASETS
 from zcp.errors import InputError
-from zcp.spaces import SPACES
+from zcp.spaces import ALL_SPACES
 
 KEYS = ["space", "index", "dataset"]
 SECONDS = "seconds_"
@@ -58,7 +58,7 @@ def check_rows(frame: pd.DataFrame) -> None:
         InputError: naming the first offender of each kind.
     """
     faults = []
-    for column, known in (("space", SPACES), ("dataset", DATASETS)):
+    for column, known in (("space", ALL_SPACES), ("dataset", ALL_DATASETS)):
         if unknown := sorted({str(value) for value in frame[column].unique()} - set(known)):
             faults.append(f"unknown {column} {', '.join(unknown)}")
     if not faults:
@@ -76,7 +76,7 @@ def check_rows(frame: pd.DataFrame) -> None:
 
 
 def _is_known(space: str, index: int, arch: str) -> bool:
-    return 0 <= index < SPACES[space].size and SPACES[space].arch(index) == arch
+    return 0 <= index < ALL_SPACES[space].size and ALL_SPACES[space].arch(index) == arch
 
 
 def _is_reason(text: object) -> bool:

@@ -10,13 +10,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zcp.collect.order import sampling_order
+from zcp.collect.order import position
 from zcp.collect.schema import KEYS, SECONDS, arrow_schema, check_rows, check_schema
 from zcp.collect.settings import Origin
-from zcp.datasets import DATASETS
+from zcp.datasets import ALL_DATASETS
 from zcp.errors import InputError
 from zcp.paths import SCORES
-from zcp.spaces import SPACES
+from zcp.spaces import ALL_SPACES
 
 
 def load_scores(source: str | Path) -> pd.DataFrame:
@@ -107,16 +107,11 @@ def rows_to_frame(rows: Sequence[dict[str, Any]], proxies: Sequence[str]) -> pd.
 
 
 def _ordered(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
-    positions = {
-        (space, index): position
-        for space in frame["space"].unique()
-        for position, index in enumerate(sampling_order(space, seed))
-    }
     rank = pd.DataFrame(
         {
-            "space": frame["space"].map(list(SPACES).index),
-            "dataset": frame["dataset"].map(list(DATASETS).index),
-            "position": [positions[key] for key in zip(frame["space"], frame["index"], strict=True)],
+            "space": frame["space"].map(list(ALL_SPACES).index),
+            "dataset": frame["dataset"].map(list(ALL_DATASETS).index),
+            "position": [position(*key, seed) for key in zip(frame["space"], frame["index"], strict=True)],
         }
     )
     return frame.iloc[rank.reset_index(drop=True).sort_values(["space", "dataset", "position"]).index]

@@ -1,18 +1,23 @@
 r"""Which features: recursive elimination, with error, seconds and their trade-off at every step."""
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from sklearn.base import clone
-from sklearn.feature_selection import RFE
 
+from zcp.ensemble.bootstrap import Resamples, interval, resampled_rmse
 from zcp.ensemble.costs import Costs
 from zcp.ensemble.examples import Examples
+from zcp.ensemble.progress import Progress
+from zcp.ensemble.published import read_table, verdict
 from zcp.ensemble.regressors import build_forest
 from zcp.ensemble.splits import Split, split
 from zcp.metrics import rmse
+from zcp.paths import RUNS
 from zcp.results import RELATIVE, Deposit, DisagreementError, agree
 
 PICKS = {
@@ -21,58 +26,70 @@ PICKS = {
 }  # ensemble -> the column that its subset minimises
 
 
-def rank_features(examples: Examples, parts: Split, seed: int) -> list[str]:
-    """Return the features from most to least important, by recursive elimination with a random forest.
+def fit_step(
+    examples: Examples, parts: Split, features: Sequence[str], seed: int, jobs: int = 1
+) -> dict[str, Any]:
+    """Fit a forest that sees only these features: one step of the elimination.
 
-    At each step the feature of least impurity importance on the training rows is dropped (scikit-learn's
-    RFE).
+    Returns:
+        dropped (the feature of least impurity importance), rmse (percent, validation rows), low, high (its
+        95 percent interval over architectures), fitted_in (seconds).
     """
-    train = examples.take(parts.train)
-    forest = build_forest(seed)
-    values = forest[:-1].fit_transform(train.features)
-    ranking = RFE(clone(forest[-1]), n_features_to_select=1).fit(values, train.accuracy).ranking_
-    return [name for _, name in sorted(zip(ranking, examples.features.columns, strict=True))]
-
-
-def subset_error(examples: Examples, parts: Split, features: Sequence[str], seed: int) -> float:
-    """Return the RMSE on the validation rows (percent) of a forest that sees only these features."""
+    start = time.perf_counter()
     train, held = examples.take(parts.train), examples.take(parts.validation)
-    columns = sorted(features)
-    model = build_forest(seed).fit(train.features[columns], train.accuracy)
-    return rmse(model.predict(held.features[columns]), held.accuracy)
+    # In the order of the examples, as scikit-learn's RFE keeps them.
+    columns = [name for name in examples.features if name in set(features)]
+    model = build_forest(seed)
+    model[-1].set_params(n_jobs=jobs)
+    model.fit(train.features[columns], train.accuracy)
+    predicted, measured = model.predict(held.features[columns]), held.accuracy.to_numpy()
+    weights = Resamples(examples.architectures).weigh(held.architectures)
+    low, high = interval(resampled_rmse(predicted, measured, weights))
+    least = columns[int(model[-1].feature_importances_.argmin())]
+    step = {"dropped": least, "rmse": rmse(predicted, measured), "low": low, "high": high}
+    return step | {"fitted_in": round(time.perf_counter() - start, 2)}
 
 
 def eliminate(
-    examples: Examples, cost: Callable[[Sequence[str]], float], *, scheme: str, seed: int
+    examples: Examples,
+    cost: Callable[[Sequence[str]], float],
+    *,
+    scheme: str,
+    seed: int,
+    jobs: int = 1,
+    path: Path | None = None,
 ) -> pd.DataFrame:
-    """Return one row for each number of features, from one to all.
+    """Drop the least important feature, fit anew, and so on: what scikit-learn's RFE does, errors included.
+
+    The forest whose importances decide is the one whose error is noted, so that there is one fit a step.
 
     Args:
         examples: the rows.
         cost: mean seconds a network for a set of features.
         scheme: how rows are split.
         seed: of split and forest.
+        jobs: threads of a forest.
+        path: a file that keeps every step, so that a killed run goes on where it stopped.
 
     Returns:
-        count, selected (names, comma-separated), dropped (the feature that goes next), rmse (percent,
-        validation rows), seconds (a network), score: the mean of RMSE and seconds, each brought to [0, 1];
-        smaller is better.
+        One row for each number of features, from one to all: count, selected (names, comma-separated, the
+        last to go first), dropped (the feature that goes next), rmse (percent, validation rows), low, high
+        (95 percent interval of it), fitted_in (seconds), seconds (a network), n, score: the mean of RMSE and
+        seconds, each brought to [0, 1]; smaller is better.
     """
-    parts = split(examples, scheme, seed)
-    order = rank_features(examples, parts, seed)
-    rows = [
-        {
-            "count": count,
-            "selected": ",".join(order[:count]),
-            "dropped": order[count - 1],
-            "rmse": subset_error(examples, parts, order[:count], seed),
-            "seconds": cost(order[:count]),
-            "n": len(parts.validation),
-        }
-        for count in range(1, len(order) + 1)
-    ]
-    steps = pd.DataFrame(rows)
-    return steps.assign(score=trade_off(steps["rmse"], steps["seconds"]))
+    parts, progress = split(examples, scheme, seed), Progress(path)
+    remaining, rows = [str(name) for name in examples.features], []
+    while remaining:
+        key = json.dumps([scheme, seed, *remaining])
+        step = progress.found.get(key)
+        step = step or progress.keep(key, fit_step(examples, parts, remaining, seed, jobs))
+        row = {"count": len(remaining), "seconds": cost(remaining), "n": len(parts.validation)}
+        rows.append(row | step)
+        remaining.remove(step["dropped"])
+    steps = pd.DataFrame(rows[::-1])
+    order = steps["dropped"].tolist()
+    selected = [",".join(order[:count]) for count in steps["count"]]
+    return steps.assign(selected=selected, score=trade_off(steps["rmse"], steps["seconds"]))
 
 
 def trade_off(error: pd.Series, seconds: pd.Series) -> pd.Series:
@@ -87,10 +104,19 @@ def pick_subsets(steps: pd.DataFrame) -> dict[str, list[str]]:
     return {name: steps["selected"].iloc[steps[column].argmin()].split(",") for name, column in PICKS.items()}
 
 
-def study(examples: Examples, costs: Costs, *, scheme: str, seed: int) -> Deposit:
+def study(
+    examples: Examples,
+    costs: Costs,
+    *,
+    scheme: str,
+    seed: int,
+    jobs: int = 1,
+    runs: Path | None = RUNS,
+) -> Deposit:
     """Return the section's deposit: the table `steps`; the settings hold the picks and the costs."""
     start = time.perf_counter()
-    steps = eliminate(examples, costs, scheme=scheme, seed=seed)
+    path = None if runs is None else runs / f"feature_elimination-{examples.fingerprint()}.jsonl"
+    steps = eliminate(examples, costs, scheme=scheme, seed=seed, jobs=jobs, path=path)
     settings = {
         "target": examples.target,
         "scheme": scheme,
@@ -98,31 +124,39 @@ def study(examples: Examples, costs: Costs, *, scheme: str, seed: int) -> Deposi
         "picks": pick_subsets(steps),
         "costs": asdict(costs),
     }
-    provenance = examples.provenance(time.perf_counter() - start)
+    # Steps that an earlier run kept took their time, too.
+    provenance = examples.provenance(max(time.perf_counter() - start, float(steps["fitted_in"].sum())))
     return Deposit(f"feature_elimination-{examples.target}", settings, {"steps": steps}, provenance)
 
 
-def find_least(examples: Examples, parts: Split, seed: int) -> str:
-    """Return the feature that the first step of the elimination drops."""
-    train = examples.take(parts.train)
-    forest = build_forest(seed)
-    values = forest[:-1].fit_transform(train.features)
-    kept = RFE(forest[-1], n_features_to_select=values.shape[1] - 1).fit(values, train.accuracy).support_
-    return str(examples.features.columns[~kept][0])
+def compare_with_paper(steps: pd.DataFrame) -> pd.DataFrame:
+    """Return the steps beside the paper's Table 7.
+
+    Returns:
+        count, rmse, low, high, rmse_paper, difference, verdict, seconds, seconds_paper, score, score_paper.
+    """
+    paper = read_table("7").pivot(index="name", columns="metric", values="value").astype(float)
+    paper = paper.rename(columns={"seconds_per_network": "seconds"}).add_suffix("_paper")
+    paper.index = paper.index.str.split().str[0].astype(int).rename("count")
+    both = steps.merge(paper.reset_index(), on="count", how="left")
+    verdicts = [verdict(*row) for row in both[["rmse_paper", "low", "high"]].to_numpy()]
+    both = both.assign(difference=both["rmse"] - both["rmse_paper"], verdict=verdicts)
+    times = ["seconds", "seconds_paper", "score", "score_paper"]
+    return both[["count", "rmse", "low", "high", "rmse_paper", "difference", "verdict", *times]]
 
 
 def check(examples: Examples, deposit: Deposit) -> pd.DataFrame:
-    """Repeat the first elimination and the forests of both picks, and compare with the deposit.
+    """Repeat the first step and the forest of the fast pick, and compare with the deposit.
 
     Raises:
         DisagreementError: if another feature is dropped first, or an RMSE differs by more than two percent.
     """
     seed, steps = deposit.settings["seed"], deposit.tables["steps"]
     parts = split(examples, deposit.settings["scheme"], seed)
-    least, deposited = find_least(examples, parts, seed), steps["dropped"].iloc[-1]
+    subsets = [list(examples.features), deposit.settings["picks"]["GreenFactory-Fast"]]
+    found = {len(features): fit_step(examples, parts, features, seed) for features in subsets}
+    least, deposited = found[len(subsets[0])]["dropped"], steps["dropped"].iloc[-1]
     if least != deposited:
         raise DisagreementError(f"the first feature to go is {least!r} live but {deposited!r} in the deposit")
-    picks = {len(features): features for features in deposit.settings["picks"].values()}
-    errors = [subset_error(examples, parts, features, seed) for features in picks.values()]
-    live = pd.DataFrame({"count": list(picks), "rmse": errors})
+    live = pd.DataFrame({"count": list(found), "rmse": [step["rmse"] for step in found.values()]})
     return agree(live, steps, keys=["count"], tolerances={"rmse": RELATIVE * live["rmse"]})

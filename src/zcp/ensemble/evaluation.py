@@ -1,18 +1,29 @@
 """How good: rank correlations and errors per cell, of every proxy alone and of both ensembles."""
 
+import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from sklearn.pipeline import Pipeline
 
+from zcp.ensemble.bootstrap import (
+    RESAMPLES,
+    Resamples,
+    interval,
+    resampled_kendall,
+    resampled_rmse,
+    resampled_spearman,
+)
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.features import ONE_HOT
 from zcp.ensemble.hyperparameters import build_tuned
-from zcp.ensemble.published import COLUMNS, read_table
+from zcp.ensemble.progress import run_plan
 from zcp.ensemble.splits import split
 from zcp.metrics import kendall, rmse, spearman
 from zcp.results import RELATIVE, Deposit, agree
@@ -20,8 +31,6 @@ from zcp.results import RELATIVE, Deposit, agree
 SCHEMES = ("random", "grouped", "stratified")
 CELL = ["space", "dataset"]
 METRICS = ["abs_kendall", "abs_spearman", "rmse"]
-# Our scheme -> what the paper calls that data; it has no counterpart of `grouped`.
-PUBLISHED_DATA = {"random": "random", "stratified": "stratified"}
 
 
 class Ensemble(NamedTuple):
@@ -49,24 +58,50 @@ def read_ensembles(tuning: Deposit) -> dict[str, Ensemble]:
     return {name: Ensemble(picks[name], best[name]) for name in picks}
 
 
-def evaluate(examples: Examples, ensembles: Mapping[str, Ensemble], scheme: str, seed: int) -> pd.DataFrame:
+def evaluate(
+    examples: Examples,
+    ensembles: Mapping[str, Ensemble],
+    scheme: str,
+    seed: int,
+    resamples: Resamples | None = None,
+) -> pd.DataFrame:
     """Fit the ensembles on the training rows and measure everything on the test rows of each cell.
 
     Returns:
-        scheme, seed, name (proxy or ensemble), space, dataset, n (test rows of the cell), failed (scores
-        that are not finite), abs_kendall, abs_spearman, kendall (signed), rmse (percent; NaN for a proxy).
+        As `measure`.
     """
     parts = split(examples, scheme, seed)
     test = examples.take(parts.test)
-    columns = {str(name): test.features[name].to_numpy() for name in test.features if name not in ONE_HOT}
     predicted = {name: e.predict(e.fit(examples, parts.train, seed), test) for name, e in ensembles.items()}
-    values = columns | predicted
+    return measure(test, predicted, resamples).assign(scheme=scheme, seed=seed)
+
+
+def measure(
+    test: Examples, predicted: Mapping[str, np.ndarray], resamples: Resamples | None = None
+) -> pd.DataFrame:
+    """Measure every proxy and these predictions in each cell.
+
+    Args:
+        test: the test rows.
+        predicted: accuracies by ensemble, percent, shape (rows,).
+        resamples: of the architectures; no intervals where None.
+
+    Returns:
+        name (proxy or ensemble), space, dataset, n (test rows of the cell), failed (scores that are not
+        finite), abs_kendall, abs_spearman, kendall (signed), rmse (percent; NaN for a proxy), resampled
+        (metric -> its value in each resample; only where there are resamples).
+    """
+    columns = {str(name): test.features[name].to_numpy() for name in test.features if name not in ONE_HOT}
     found: list[dict[str, Any]] = []
     for (space, dataset), cell in test.labels.reset_index(drop=True).groupby(CELL):
         rows = cell.index.to_numpy()
-        for name, value in values.items():
-            row = {"scheme": scheme, "seed": seed, "name": name, "space": space, "dataset": dataset}
-            row |= _measure(value[rows], test.accuracy.to_numpy()[rows], name in ensembles)
+        accuracy = test.accuracy.to_numpy()[rows]
+        weights = None if resamples is None else resamples.weigh(test.architectures.iloc[rows])
+        for name, value in (columns | dict(predicted)).items():
+            row = {"name": name, "space": space, "dataset": dataset}
+            row |= _measure(value[rows], accuracy, name in predicted)
+            if weights is not None:
+                row["resampled"] = _resample(value[rows], accuracy, weights, name in predicted)
             found.append(row)
     return pd.DataFrame(found)
 
@@ -78,31 +113,96 @@ def study(
     *,
     schemes: Sequence[str] = SCHEMES,
     jobs: int = 1,
+    runs: Path | None = None,
 ) -> Deposit:
-    """Evaluate under every scheme and seed and return the section's deposit: `cells` and its `summary`."""
+    """Evaluate under every scheme and seed and return the section's deposit.
+
+    Its tables are `cells`, their `summary`, and the `importances` of the features in both ensembles.
+
+    Args:
+        examples: the rows.
+        ensembles: by name.
+        seeds: of splits and forests.
+        schemes: how rows are split.
+        jobs: processes.
+        runs: folder that keeps what is done, so that a killed study goes on; None keeps nothing.
+    """
     start = time.perf_counter()
+    defined = {name: ensemble._asdict() for name, ensemble in ensembles.items()}
+    digest = hashlib.sha256(json.dumps([examples.fingerprint(), defined]).encode()).hexdigest()[:16]
+    path = None if runs is None else runs / f"evaluation-{digest}.jsonl"
     plan = [(scheme, seed) for scheme in schemes for seed in seeds]
-    cells = pd.concat(
-        Parallel(n_jobs=jobs)(delayed(evaluate)(examples, ensembles, *each) for each in plan),
-        ignore_index=True,
-    )
+    blocks = run_plan(plan, partial(_evaluate_unit, examples, ensembles), path, jobs)
+    cells = pd.DataFrame([row for block in blocks for row in block["cells"]])
     settings = {
         "target": examples.target,
         "schemes": list(schemes),
         "seeds": list(seeds),
-        "ensembles": {name: ensemble._asdict() for name, ensemble in ensembles.items()},
+        "resamples": RESAMPLES,
+        "ensembles": defined,
     }
-    seconds = time.perf_counter() - start
-    tables = {"cells": cells, "summary": summarise(cells)}
+    tables = {"cells": cells.drop(columns="resampled"), "summary": summarise(cells)}
+    tables["importances"] = pd.DataFrame(blocks[0]["importances"])
+    # What an earlier run kept took its time, too.
+    seconds = max(time.perf_counter() - start, sum(block["seconds"] for block in blocks) / jobs)
     return Deposit(f"evaluation-{examples.target}", settings, tables, examples.provenance(seconds))
 
 
+def _evaluate_unit(
+    examples: Examples, ensembles: Mapping[str, Ensemble], scheme: str, seed: int
+) -> dict[str, Any]:
+    """Return the cells of one split, the importances of its fits and the seconds, as JSON values."""
+    start = time.perf_counter()
+    parts = split(examples, scheme, seed)
+    test = examples.take(parts.test)
+    models = {name: ensemble.fit(examples, parts.train, seed) for name, ensemble in ensembles.items()}
+    predicted = {name: ensembles[name].predict(model, test) for name, model in models.items()}
+    cells = measure(test, predicted, Resamples(examples.architectures)).assign(scheme=scheme, seed=seed)
+    shares = [
+        {"ensemble": name, "feature": feature, "importance": float(share)}
+        for name, model in models.items()
+        for feature, share in feature_importances(model, ensembles[name].features).items()
+    ]
+    seconds = round(time.perf_counter() - start, 2)
+    return {"cells": cells.to_dict("records"), "importances": shares, "seconds": seconds}
+
+
 def summarise(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return means over seeds, and the deviation of Kendall's, per scheme, name and cell."""
+    """Return means over seeds, and the deviation of Kendall's, per scheme, name and cell.
+
+    Where the cells hold resamples, `<metric>_low` and `<metric>_high` are the 95 percent interval of the mean
+    over seeds, by the bootstrap over architectures.
+    """
     means = {metric: (metric, "mean") for metric in METRICS}
     counts = {"n": ("n", "mean"), "failed": ("failed", "mean"), "seeds": ("seed", "nunique")}
     groups = cells.groupby(["scheme", "name", *CELL], sort=False)
-    return groups.agg(**means, abs_kendall_std=("abs_kendall", "std"), **counts).reset_index()
+    table = groups.agg(**means, abs_kendall_std=("abs_kendall", "std"), **counts).reset_index()
+    if "resampled" not in cells:
+        return table
+    bounds = [
+        {f"{metric}_{end}": value for metric in METRICS for end, value in _bounds(block, metric)}
+        for _, block in groups["resampled"]
+    ]
+    return pd.concat([table, pd.DataFrame(bounds)], axis=1)
+
+
+def _bounds(resampled: pd.Series, metric: str) -> list[tuple[str, float]]:
+    """Return (`low`, value) and (`high`, value) of the mean over seeds of one metric."""
+    found = np.array([each[metric] for each in resampled if metric in each])
+    means = found.mean(axis=0) if len(found) else np.array([np.nan])
+    return list(zip(("low", "high"), interval(means), strict=True))
+
+
+def _resample(
+    values: np.ndarray, accuracy: np.ndarray, weights: np.ndarray, is_prediction: bool
+) -> dict[str, list[float]]:
+    found = {
+        "abs_kendall": resampled_kendall(values, accuracy, weights),
+        "abs_spearman": resampled_spearman(values, accuracy, weights),
+    }
+    if is_prediction:
+        found["rmse"] = resampled_rmse(values, accuracy, weights)
+    return {metric: resampled.round(4).tolist() for metric, resampled in found.items()}
 
 
 def arrange(summary: pd.DataFrame, scheme: str, metric: str = "abs_kendall") -> pd.DataFrame:
@@ -118,37 +218,6 @@ def compare_schemes(summary: pd.DataFrame, names: Sequence[str], metric: str = "
     table = pd.concat(blocks, keys=SCHEMES, names=["split"])
     table = table.assign(mean=table.mean(axis=1)).reset_index()
     return table.sort_values("name", key=lambda column: column.map(list(names).index), kind="stable")
-
-
-def stack_twin(twin: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return ours, the paper's and the difference below each other: published, numbers, one column a cell."""
-    mine = twin[twin["metric"] == metric]
-    named = mine.assign(cell=mine["space"] + " " + mine["dataset"])
-    long = named.melt(["published", "cell"], ["ours", "paper", "difference"], "numbers", "value")
-    table = long.pivot(index=["published", "numbers"], columns="cell", values="value")
-    order = [(name, numbers) for name in mine["published"].unique() for numbers in long["numbers"].unique()]
-    return table.loc[order].reset_index()
-
-
-def compare_with_paper(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return the paper's Tables 4 to 6, 8 and 9 beside ours.
-
-    Returns:
-        scheme, published (their name), name (ours), space, dataset, metric, paper, ours, difference, n,
-        seeds; only rows that both have.
-    """
-    paper = read_table("4", "5", "6", "8", "9").rename(columns={"name": "published", "value": "paper"})
-    paper = paper.assign(
-        name=paper["published"].map(COLUMNS),
-        scheme=paper["data"].map({theirs: ours for ours, theirs in PUBLISHED_DATA.items()}),
-        paper=paper["paper"].astype(float),
-    )
-    ours = summary.melt(["scheme", "name", *CELL, "n", "seeds"], METRICS, "metric", "ours").dropna(
-        subset="ours"
-    )
-    both = paper.drop(columns="data").merge(ours, on=["scheme", "name", *CELL, "metric"])
-    columns = ["scheme", "published", "name", *CELL, "metric", "paper", "ours", "difference", "n", "seeds"]
-    return both.assign(difference=both["ours"] - both["paper"])[columns]
 
 
 def feature_importances(model: Pipeline, features: Sequence[str]) -> pd.Series:

@@ -1,6 +1,9 @@
 """Scores joined with what the benchmarks measured: the rows of the regression problem."""
 
 import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +14,12 @@ from zcp import benchmarks
 from zcp.collect import load_scores, scores_path
 from zcp.ensemble.features import KEYS, encode
 from zcp.errors import InputError
+from zcp.population import AZ_NAS_PARTS, az_nas
 from zcp.provenance import versions
 from zcp.results import sha256
 
+# The final accuracy, the one that the paper's numbers fit, and the one that every installation has.
+TARGETS = ("test", "test_12ep", "valid")
 # Where a target is studied. `valid` is TSS only, although SSS has it: so every installation can.
 SPACES = {"test": ("tss", "sss"), "test_12ep": ("tss",), "valid": ("tss",)}
 
@@ -54,6 +60,13 @@ class Examples:
         """Return the same rows without these features."""
         return dataclasses.replace(self, features=self.features.drop(columns=list(names)))
 
+    def fingerprint(self) -> str:
+        """Return a digest of the rows and of the packages, to keep what was made from others apart."""
+        digest = hashlib.sha256(json.dumps([self.target, versions(), *self.features.columns]).encode())
+        for values in (self.features, self.accuracy, self.labels):
+            digest.update(pd.util.hash_pandas_object(values, index=False).to_numpy().tobytes())
+        return digest.hexdigest()[:16]
+
     def provenance(self, seconds: float) -> dict[str, Any]:
         """Return what a deposit says about its making; `seconds` is what the computation took."""
         return {**self.origin, "rows": len(self), "versions": versions(), "seconds": round(seconds, 1)}
@@ -74,12 +87,21 @@ def available_target(wanted: str) -> str:
     return wanted if at_hand else "valid"
 
 
-def read_examples(scores: str, target: str) -> Examples:
+def targets_at_hand() -> list[str]:
+    """Return the targets whose accuracies can all be had here."""
+    return [target for target in TARGETS if available_target(target) == target]
+
+
+def read_examples(scores: str, target: str, proxies: Sequence[str] | None = None) -> Examples:
     """Read a scores file and join it with the benchmarks' accuracies; networks not measured are left out.
+
+    AZ-NAS compares the networks of a population: all that the file holds of a (space, dataset). Its size is
+    noted in `origin["az_nas_N"]`. No accuracy takes part in it, but a network's value depends on the others.
 
     Args:
         scores: a name in `data/scores`, or a path ending in .parquet.
         target: `test`, `test_12ep` or `valid`.
+        proxies: those to use, such as `zcp.ensemble.published.PROXIES`; all that there are where None.
 
     Raises:
         InputError: if the file, the target or a benchmark is missing, or the rows cannot be used.
@@ -92,6 +114,8 @@ def read_examples(scores: str, target: str) -> Examples:
         "scores_sha256": sha256(path),
         "scores_settings": table.attrs.get("settings", {}),
     }
+    table, sizes = with_az_nas(table)
+    origin |= {"az_nas_N": sizes} if sizes else {}
     table = table[table["space"].isin(SPACES[target])]
     cells = [
         _measured(space, dataset, target)
@@ -101,25 +125,44 @@ def read_examples(scores: str, target: str) -> Examples:
         raise InputError(
             f"{path} has no row of {' or '.join(SPACES[target])}, the spaces of target {target!r}"
         )
-    return join(table, pd.concat(cells, ignore_index=True), target, origin)
+    return join(table, pd.concat(cells, ignore_index=True), target, origin, proxies)
+
+
+def with_az_nas(scores: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Return the scores with the column `az_nas`, and the size of each population by `space dataset`.
+
+    Where the scores lack a part of it, they come back as they are.
+    """
+    if not {*AZ_NAS_PARTS} <= {*scores.columns} or scores.empty:
+        return scores, {}
+    values = az_nas(scores)
+    sizes = {" ".join(cell): count for cell, count in values.attrs["N"].items()}
+    return scores.assign(az_nas=values.to_numpy()), sizes
 
 
 def join(
-    scores: pd.DataFrame, measured: pd.DataFrame, target: str, origin: dict[str, Any] | None = None
+    scores: pd.DataFrame,
+    measured: pd.DataFrame,
+    target: str,
+    origin: dict[str, Any] | None = None,
+    proxies: Sequence[str] | None = None,
 ) -> Examples:
     """Join scores with accuracies (columns space, index, dataset, accuracy), in the order of the keys.
+
+    Only these proxies become features; all that the scores hold where None.
 
     Raises:
         InputError: if nothing is left, the accuracy is constant, or the scores cannot be encoded.
     """
-    encode(scores)
+    encode(scores, proxies)
     rows = scores.merge(measured, on=KEYS, how="left", validate="1:1").sort_values(KEYS)
     rows = rows[np.isfinite(rows["accuracy"].to_numpy(float))].reset_index(drop=True)
     if rows.empty:
         raise InputError(f"none of the scored networks has an accuracy for target {target!r}")
     if rows["accuracy"].nunique() == 1:
         raise InputError(f"the target is constant ({rows['accuracy'].iloc[0]}): there is nothing to predict")
-    return Examples(encode(rows.drop(columns="accuracy")), rows["accuracy"], rows[KEYS], target, origin or {})
+    features = encode(rows.drop(columns="accuracy"), proxies)
+    return Examples(features, rows["accuracy"], rows[KEYS], target, origin or {})
 
 
 def _measured(space: str, dataset: str, target: str) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from typing import Any
 import optuna
 from sklearn.pipeline import Pipeline
 
+from zcp.ensemble.published import read_table
 from zcp.ensemble.regressors import build_forest
 
 # GreenFactory's Table 1.
@@ -25,6 +26,16 @@ PUBLISHED_NAMES = {
     "Max depth": "max_depth",
     "Bootstrap": "bootstrap",
 }
+
+
+def published_setting(ensemble: str) -> dict[str, Any]:
+    """Return the hyperparameters that the paper's Table 3 gives for one of its ensembles."""
+    table = read_table("3").query("name == @ensemble")
+    values = {PUBLISHED_NAMES[name]: text for name, text in table[["metric", "value"]].to_numpy()}
+    return {
+        name: text == "True" if name == "bootstrap" else int(text) if text.isdigit() else text
+        for name, text in values.items()
+    }
 
 
 def suggest(trial: optuna.Trial) -> dict[str, Any]:

@@ -1,5 +1,14 @@
-"""GreenFactory's published tables, as data, and which of our columns each of their rows is."""
+"""GreenFactory's published tables, as data, and which of our columns each of their rows is.
 
+`PROXIES` are the paper's 23: with the dataset in one-hot coding they make its 26 features. A collection may
+hold more; the protocol uses these and no others.
+
+`Synflow` is the raw value, as the name says. Its logarithm would be the better feature for a linear model,
+but the errors of about 24 points that the paper prints for linear models on raw features are what the raw
+value gives (section 2 of the study).
+"""
+
+import math
 from functools import cache
 
 import pandas as pd
@@ -11,7 +20,7 @@ from zcp.paths import PUBLISHED
 COLUMNS = {
     "#Params": "params",
     "FLOPs": "flops",
-    "Synflow": "log_synflow",
+    "Synflow": "synflow",
     "Gradnorm": "grad_norm",
     "NASWOT": "naswot",
     "TE-NAS": "te_nas",
@@ -29,6 +38,22 @@ COLUMNS = {
     "GreenFactory": "GreenFactory",
     "GreenFactory-Fast": "GreenFactory-Fast",
 }
+ENSEMBLES = ("GreenFactory", "GreenFactory-Fast")
+PROXIES = tuple(sorted(column for column in COLUMNS.values() if column not in ENSEMBLES))
+
+
+def verdict(published: float, low: float, high: float) -> str:
+    """Return how ours stands to a published value.
+
+    Returns:
+        `inside` where our interval [low, high] holds the published value, `above` or `below` where ours lies
+        on that side of it, and the empty string where one of the three does not exist.
+    """
+    if not (math.isfinite(published) and math.isfinite(low) and math.isfinite(high)):
+        return ""
+    if published < low:
+        return "above"
+    return "below" if published > high else "inside"
 
 
 @cache

@@ -2,18 +2,23 @@
 
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from sklearn.exceptions import ConvergenceWarning
 
+from zcp.ensemble.bootstrap import RESAMPLES, Resamples, interval, resampled_rmse
 from zcp.ensemble.examples import Examples
-from zcp.ensemble.published import read_table
+from zcp.ensemble.progress import run_plan
+from zcp.ensemble.published import read_table, verdict
 from zcp.ensemble.regressors import NEEDS_SCALING, REGRESSORS, build_regressor
-from zcp.ensemble.splits import Split, split
+from zcp.ensemble.splits import split
 from zcp.metrics import rmse
+from zcp.paths import RUNS
 from zcp.results import RELATIVE, Deposit, agree
 
 # Treatment -> (scheme of the split, features standardised?). The first three are the paper's columns.
@@ -23,73 +28,110 @@ TREATMENTS = {
     "standardized": ("random", True),
     "stratified_after": ("stratified_after", False),
 }
+PUBLISHED = ("none", "stratified", "standardized")
+OWN_SEEDS = 5  # at most, of the treatment that the paper has not
 KEYS = ["regressor", "data", "seed"]
 
 
 def compare_regressors(
-    examples: Examples, seeds: Iterable[int], *, regressors: Sequence[str] = tuple(REGRESSORS), jobs: int = 1
+    examples: Examples,
+    seeds: Sequence[int],
+    *,
+    regressors: Sequence[str] = tuple(REGRESSORS),
+    treatments: Sequence[str] = tuple(TREATMENTS),
+    jobs: int = 1,
+    path: Path | None = None,
 ) -> pd.DataFrame:
     """Fit every regressor under every treatment and seed; the seed sets the split and the regressor.
 
+    Args:
+        examples: the rows.
+        seeds: one fit each; our own treatment gets the first five only.
+        regressors: names.
+        treatments: names.
+        jobs: processes.
+        path: a file that keeps every fit, so that a killed run goes on where it stopped.
+
     Returns:
         One row a fit: regressor, data (the treatment), seed, rmse (percent, on the validation rows: the
-        test rows are kept for the evaluation), n (validation rows), converged.
+        test rows are kept for the evaluation), n (validation rows), converged, resampled (the RMSE in each
+        resample of the architectures).
     """
-    plan = [(data, seed) for seed in seeds for data in TREATMENTS]
-    rows = Parallel(n_jobs=jobs)(
-        delayed(_fit_treatment)(examples, data, seed, regressors) for data, seed in plan
+    plan = [
+        (name, data, seed)
+        for name in sorted(regressors, key=list(REGRESSORS).index)
+        for data in treatments
+        for seed in (seeds if data in PUBLISHED else seeds[:OWN_SEEDS])
+        if TREATMENTS[data][1] or name not in NEEDS_SCALING
+    ]
+    fits = run_plan(plan, partial(_fit, examples, Resamples(examples.architectures)), path, jobs)
+    return pd.DataFrame(
+        [dict(zip(KEYS, item, strict=True)) | fit for item, fit in zip(plan, fits, strict=True)]
     )
-    return pd.DataFrame([row for block in rows for row in block])
 
 
-def study(examples: Examples, seeds: Sequence[int], *, jobs: int = 1) -> Deposit:
-    """Return the section's deposit: the table `fits` and, over seeds, its `summary`."""
+def study(examples: Examples, seeds: Sequence[int], *, jobs: int = 1, runs: Path | None = RUNS) -> Deposit:
+    """Return the section's deposit: the table `fits` and, over seeds, its `summary`.
+
+    Args:
+        examples: the rows.
+        seeds: of splits and regressors.
+        jobs: processes.
+        runs: folder that keeps single fits; None keeps nothing.
+    """
     start = time.perf_counter()
-    fits = compare_regressors(examples, seeds, jobs=jobs)
-    return Deposit(
-        f"model_selection-{examples.target}",
-        {"target": examples.target, "seeds": list(seeds), "treatments": TREATMENTS},
-        {"fits": fits, "summary": summarise(fits)},
-        examples.provenance(time.perf_counter() - start),
-    )
+    path = None if runs is None else runs / f"model_selection-{examples.fingerprint()}.jsonl"
+    fits = compare_regressors(examples, seeds, jobs=jobs, path=path)
+    tables = {"fits": fits.drop(columns="resampled"), "summary": summarise(fits)}
+    settings: dict[str, Any] = {"target": examples.target, "seeds": list(seeds), "treatments": TREATMENTS}
+    settings |= {"features": list(examples.features), "resamples": RESAMPLES}
+    # Fits that an earlier run kept took their time, too.
+    seconds = max(time.perf_counter() - start, float(fits["seconds"].sum()) / jobs)
+    provenance = examples.provenance(seconds)
+    return Deposit(f"model_selection-{examples.target}", settings, tables, provenance)
 
 
 def summarise(fits: pd.DataFrame) -> pd.DataFrame:
-    """Return mean and standard deviation of the RMSE over seeds: regressor, data, mean, std, seeds, n."""
-    groups = fits.groupby(["regressor", "data"], sort=False)
-    return groups.agg(
-        mean=("rmse", "mean"), std=("rmse", "std"), seeds=("seed", "nunique"), n=("n", "first")
-    ).reset_index()
+    """Return mean and deviation of the RMSE over seeds, and the interval of the mean over architectures.
+
+    Returns:
+        regressor, data, mean, std, low, high, seeds, n.
+    """
+    rows = []
+    for (regressor, data), mine in fits.groupby(["regressor", "data"], sort=False):
+        low, high = interval(np.mean(mine["resampled"].tolist(), axis=0))
+        row = {"regressor": regressor, "data": data, "mean": mine["rmse"].mean(), "std": mine["rmse"].std()}
+        rows.append(row | {"low": low, "high": high, "seeds": len(mine), "n": mine["n"].iloc[0]})
+    return pd.DataFrame(rows)
 
 
 def compare_with_paper(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return the summary beside the paper's mean and standard deviation, and the difference of the means."""
+    """Return the summary beside the paper's mean and deviation: difference of the means, and verdict."""
     paper = read_table("2").pivot(index=["name", "data"], columns="metric", values="value").astype(float)
     paper = paper.rename(columns={"rmse_mean": "paper_mean", "rmse_std": "paper_std"}).reset_index()
     both = summary.merge(paper.rename(columns={"name": "regressor"}), on=["regressor", "data"], how="left")
-    return both.assign(difference=both["mean"] - both["paper_mean"])
+    verdicts = [verdict(*row) for row in both[["paper_mean", "low", "high"]].to_numpy()]
+    return both.assign(difference=both["mean"] - both["paper_mean"], verdict=verdicts)
 
 
-def _fit_treatment(
-    examples: Examples, data: str, seed: int, regressors: Sequence[str]
-) -> list[dict[str, object]]:
+def _fit(examples: Examples, resamples: Resamples, name: str, data: str, seed: int) -> dict[str, object]:
+    start = time.perf_counter()
     scheme, standardize = TREATMENTS[data]
     parts = split(examples, scheme, seed)
-    names = [name for name in regressors if standardize or name not in NEEDS_SCALING]
-    return [
-        {"regressor": n, "data": data, "seed": seed, **_fit(examples, parts, n, seed, standardize)}
-        for n in names
-    ]
-
-
-def _fit(examples: Examples, parts: Split, name: str, seed: int, standardize: bool) -> dict[str, object]:
     train, held = examples.take(parts.train), examples.take(parts.validation)
     model = build_regressor(name, seed, standardize=standardize)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.fit(train.features, train.accuracy)
-    converged = not any(issubclass(w.category, ConvergenceWarning) for w in caught)
-    return {"rmse": rmse(model.predict(held.features), held.accuracy), "n": len(held), "converged": converged}
+    predicted, measured = model.predict(held.features), held.accuracy.to_numpy()
+    resampled = resampled_rmse(predicted, measured, resamples.weigh(held.architectures))
+    return {
+        "rmse": rmse(predicted, measured),
+        "n": len(held),
+        "converged": not any(issubclass(w.category, ConvergenceWarning) for w in caught),
+        "seconds": round(time.perf_counter() - start, 3),
+        "resampled": resampled.round(5).tolist(),
+    }
 
 
 def check(live: pd.DataFrame, deposit: Deposit) -> pd.DataFrame:

@@ -7,6 +7,9 @@ parameter count rises in TSS from .38/.35/.30 to .42/.42/.33 (12 epochs, complet
 to .40/.41/.32) and stays in SSS CIFAR-10 (paper .665 to .661), while bins made in each cell apart would
 lift the latter by .16. Over-sampling before the split puts copies of one row on both sides; `stratified`
 does that, as the paper's errors suggest, and `stratified_after` over-samples each part on its own.
+
+Two more keep apart what is not independent: `grouped` an architecture's rows on its three datasets, and
+`isomorphic` also cells that are one network under several names (`zcp.ensemble.isomorphism`).
 """
 
 from collections.abc import Callable
@@ -18,6 +21,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupShuffleSplit
 
 from zcp.ensemble.examples import Examples
+from zcp.ensemble.isomorphism import name_classes
 from zcp.errors import InputError
 from zcp.seeding import seed_for
 
@@ -40,8 +44,9 @@ def split(examples: Examples, scheme: str, seed: int) -> Split:
     Args:
         examples: the rows.
         scheme: `random` (single rows), `grouped` (an architecture's rows stay together), `stratified`
-            (over-sampled before a random split: copies leak) or `stratified_after` (over-sampled in each
-            part).
+            (over-sampled before a random split: copies leak), `stratified_after` (over-sampled in each
+            part), `isomorphic` (rows of the same network under other names stay together, too) or
+            `stratified_isomorphic` (the same, over-sampled in each part).
         seed: the same seed gives the same split.
 
     Raises:
@@ -97,7 +102,19 @@ def _stratified(examples: Examples, rng: np.random.Generator) -> Split:
 
 
 def _stratified_after(examples: Examples, rng: np.random.Generator) -> Split:
-    return Split(*(part[oversample(examples.accuracy.iloc[part], rng)] for part in _random(examples, rng)))
+    return _oversample_parts(_random(examples, rng), examples, rng)
+
+
+def _isomorphic(examples: Examples, rng: np.random.Generator) -> Split:
+    return _by_groups(name_classes(examples.labels).to_numpy(), rng)
+
+
+def _stratified_isomorphic(examples: Examples, rng: np.random.Generator) -> Split:
+    return _oversample_parts(_isomorphic(examples, rng), examples, rng)
+
+
+def _oversample_parts(parts: Split, examples: Examples, rng: np.random.Generator) -> Split:
+    return Split(*(part[oversample(examples.accuracy.iloc[part], rng)] for part in parts))
 
 
 SCHEMES: dict[str, Callable[[Examples, np.random.Generator], Split]] = {
@@ -105,4 +122,6 @@ SCHEMES: dict[str, Callable[[Examples, np.random.Generator], Split]] = {
     "grouped": _grouped,
     "stratified": _stratified,
     "stratified_after": _stratified_after,
+    "isomorphic": _isomorphic,
+    "stratified_isomorphic": _stratified_isomorphic,
 }

@@ -1,4 +1,8 @@
-"""Which hyperparameters: a seeded Optuna study of the random forest that can be killed and resumed."""
+"""Which hyperparameters: a seeded Optuna study of the random forest that can be killed and resumed.
+
+A trial's value is the validation RMSE of its forest, as `zcp.ensemble.growth` measures or estimates it. The
+best few settings are fitted in full at the end (`zcp.ensemble.finalists`), and those errors decide.
+"""
 
 import hashlib
 import json
@@ -14,22 +18,24 @@ from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
 from zcp.ensemble.examples import Examples
-from zcp.ensemble.hyperparameters import build_tuned, suggest
+from zcp.ensemble.features import FiniteFeatures
+from zcp.ensemble.finalists import find_winner, fit_finalists
+from zcp.ensemble.growth import PRECISION, Growth
+from zcp.ensemble.hyperparameters import published_setting, suggest
 from zcp.ensemble.splits import Split, split
-from zcp.metrics import rmse
 from zcp.paths import RUNS
 from zcp.results import RELATIVE, Deposit, agree
 from zcp.seeding import seed_for
 
 
-def validation_error(
-    examples: Examples, parts: Split, features: Sequence[str], hyperparameters: dict[str, Any], seed: int
-) -> float:
-    """Return the RMSE on the validation rows (percent) of a forest with these features."""
-    train, held = examples.take(parts.train), examples.take(parts.validation)
-    columns = sorted(features)
-    model = build_tuned(hyperparameters, len(columns), seed).fit(train.features[columns], train.accuracy)
-    return rmse(model.predict(held.features[columns]), held.accuracy)
+def grow(examples: Examples, parts: Split, features: Sequence[str], seed: int) -> Growth:
+    """Return what tells the validation RMSE of forests with these features; values are made finite once."""
+    train, held, columns = examples.take(parts.train), examples.take(parts.validation), sorted(features)
+    filler = FiniteFeatures().fit(train.features[columns])
+    values = [filler.transform(part.features[columns]) for part in (train, held)]
+    accuracies = train.accuracy.to_numpy(), held.accuracy.to_numpy()
+    reference = published_setting("GreenFactory")
+    return Growth((values[0], accuracies[0]), (values[1], accuracies[1]), seed, reference)
 
 
 def tune(
@@ -59,11 +65,12 @@ def tune(
         percent.
     """
     parts = split(examples, scheme, seed)
+    growth = grow(examples, parts, features, seed)
     study = _open(_study_name(examples, features, parts, seed), storage)
     while (done := len(_complete(study))) < trials:
         study.sampler = TPESampler(seed=seed_for("tpe", seed, done) % 2**32)
         study.optimize(
-            lambda trial: validation_error(examples, parts, features, suggest(trial), seed),
+            lambda trial: growth.rmse(suggest(trial)),
             n_trials=1,
         )
     found = optuna.create_study(direction="minimize")
@@ -106,24 +113,27 @@ def study(
 ) -> Deposit:
     """Tune the forest of every pick (ensemble -> features) and return the section's deposit.
 
-    Its tables are `trials` and `importances`; its settings hold the picks and the best hyperparameters.
+    Its tables are `trials`, `importances` and `finals`; its settings hold the picks and the best
+    hyperparameters.
     """
     start = time.perf_counter()
     found = Parallel(n_jobs=jobs)(
         delayed(_tune_pick)(examples, name, features, trials, scheme, seed, storage)
         for name, features in picks.items()
     )
-    table = pd.concat([trials for _, trials, _ in found], ignore_index=True)
-    settings = {"target": examples.target, "scheme": scheme, "seed": seed, "trials": trials}
-    settings |= {
-        "picks": dict(picks),
-        "best": {name: best for name, (best, _, _) in zip(picks, found, strict=True)},
+    joined = {
+        table: pd.concat([tables[table] for _, tables in found], ignore_index=True)
+        for table in ("trials", "importances", "finals")
     }
-    shares = pd.concat([shares for _, _, shares in found], ignore_index=True)
+    settings = {"target": examples.target, "scheme": scheme, "seed": seed, "trials": trials}
+    settings |= {"picks": dict(picks), "precision": PRECISION}
+    settings["best"] = {name: best for name, (best, _) in zip(picks, found, strict=True)}
+    settings["winners"] = {
+        name: find_winner(tables["finals"]) for name, (_, tables) in zip(picks, found, strict=True)
+    }
     # A resumed search took the time of its trials, not only of this run.
-    seconds = max(time.perf_counter() - start, float(table["seconds"].sum()) / jobs)
-    tables = {"trials": table, "importances": shares}
-    return Deposit(f"tuning-{examples.target}", settings, tables, examples.provenance(seconds))
+    seconds = max(time.perf_counter() - start, float(joined["trials"]["seconds"].sum()) / jobs)
+    return Deposit(f"tuning-{examples.target}", settings, joined, examples.provenance(seconds))
 
 
 def _tune_pick(
@@ -134,12 +144,13 @@ def _tune_pick(
     scheme: str,
     seed: int,
     storage: Path | None,
-) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
-    """Return the best hyperparameters, the trials and the importances of one ensemble."""
+) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
+    """Return the best hyperparameters of one ensemble and its tables."""
     study = tune(examples, features, trials, scheme=scheme, seed=seed, storage=storage)
-    tables = (trial_table(study), importances(study, seed))
-    history, shares = (table.assign(ensemble=name) for table in tables)
-    return dict(study.best_params), history, shares
+    tables = {"trials": trial_table(study), "importances": importances(study, seed)}
+    tables["finals"] = fit_finalists(examples, features, study, name, scheme=scheme, seed=seed)
+    winner = study.trials[find_winner(tables["finals"])].params
+    return dict(winner), {key: table.assign(ensemble=name) for key, table in tables.items()}
 
 
 def _open(name: str, storage: Path | None) -> optuna.Study:
@@ -178,8 +189,8 @@ def check(examples: Examples, deposit: Deposit, trials: int) -> pd.DataFrame:
     parts, blocks = split(examples, scheme, seed), []
     for name, features in deposit.settings["picks"].items():
         table = deposit.tables["trials"].query("ensemble == @name")
-        error = validation_error(examples, parts, features, deposit.settings["best"][name], seed)
-        best = {"trial": table["trial"].iloc[table["rmse"].argmin()], "rmse": error}
+        error = grow(examples, parts, features, seed).rmse(deposit.settings["best"][name])
+        best = {"trial": deposit.settings["winners"][name], "rmse": error}
         first = trial_table(tune(examples, features, min(trials, len(table)), scheme=scheme, seed=seed))
         block = pd.concat([first[["trial", "rmse"]], pd.DataFrame([best])]).drop_duplicates("trial")
         blocks.append(block.assign(ensemble=name))

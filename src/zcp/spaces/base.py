@@ -2,9 +2,11 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import nn
 
 from zcp.errors import InputError
+from zcp.spaces.counting import count_params, nats_flops
 
 
 class Space(ABC):
@@ -35,14 +37,19 @@ class Space(ABC):
         """
 
     @abstractmethod
-    def network(self, arch: str, classes: int) -> nn.Module:
-        """Return the network of an architecture string, with PyTorch's default initialisation."""
+    def network(self, arch: str, classes: int, channels: int = 3) -> nn.Module:
+        """Return the network of an architecture string, with PyTorch's default initialisation.
 
-    @abstractmethod
+        Args:
+            arch: architecture string.
+            classes: number of classes.
+            channels: of the images.
+        """
+
     def params(self, arch: str, classes: int) -> int:
-        """Return the number of trainable parameters, from a closed form."""
+        """Return the number of trainable parameters for images of three channels."""
+        return count_params(self._skeleton(arch, classes))
 
-    @abstractmethod
     def flops(self, arch: str, classes: int, resolution: int) -> int:
         """Return the multiply-accumulates for one image (convolutions and classifier, biases included).
 
@@ -51,6 +58,12 @@ class Space(ABC):
             classes: number of classes.
             resolution: height and width of the images in pixels, a multiple of 4.
         """
+        return nats_flops(self._skeleton(arch, classes), (3, resolution, resolution))
+
+    def _skeleton(self, arch: str, classes: int) -> nn.Module:
+        """Return the network without values."""
+        with torch.device("meta"):
+            return self.network(arch, classes)
 
     def resolve(self, arch: str | int) -> tuple[int, str]:
         """Return (index, architecture string) of an architecture given as either of them."""

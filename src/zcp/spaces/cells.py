@@ -94,12 +94,14 @@ class Residual(nn.Module):
 class CellNetwork(nn.Module):
     """Stem, a chain of cells and residual blocks, then BN, ReLU, global average pooling and a classifier.
 
-    Maps images (B, 3, H, W) to logits (B, classes).
+    Maps images (B, channels, H, W) to logits (B, classes).
     """
 
-    def __init__(self, stem_width: int, cells: Sequence[nn.Module], width: int, classes: int) -> None:
+    def __init__(
+        self, stem_width: int, cells: Sequence[nn.Module], width: int, classes: int, channels: int = 3
+    ) -> None:
         super().__init__()
-        self.stem = nn.Sequential(convolution(3, stem_width, 3), nn.BatchNorm2d(stem_width))
+        self.stem = nn.Sequential(convolution(channels, stem_width, 3), nn.BatchNorm2d(stem_width))
         self.cells = nn.ModuleList(cells)
         self.lastact = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU())
         self.global_pooling = nn.AdaptiveAvgPool2d(1)

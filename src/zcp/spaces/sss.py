@@ -59,7 +59,7 @@ class SizeSpace(Space):
             index = index * len(CHOICES) + CHOICES.index(width)
         return index
 
-    def network(self, arch: str, classes: int) -> nn.Module:
+    def network(self, arch: str, classes: int, channels: int = 3) -> nn.Module:
         c1, c2, c3, c4, c5 = parse_widths(arch)
         cells = [
             Cell(CELL, c1, c1),
@@ -68,7 +68,7 @@ class SizeSpace(Space):
             Residual(c3, c4),
             Cell(CELL, c4, c5),
         ]
-        return CellNetwork(c1, cells, c5, classes)
+        return CellNetwork(c1, cells, c5, classes, channels)
 
     def params(self, arch: str, classes: int) -> int:
         c1, c2, c3, c4, c5 = parse_widths(arch)

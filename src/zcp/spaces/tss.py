@@ -77,7 +77,7 @@ class TopologySpace(Space):
     def index(self, arch: str) -> int:
         return self._positions[parse_cell(arch)]
 
-    def network(self, arch: str, classes: int) -> nn.Module:
+    def network(self, arch: str, classes: int, channels: int = 3) -> nn.Module:
         operations = parse_cell(arch)
         cells: list[nn.Module] = []
         previous = WIDTHS[0]
@@ -86,7 +86,7 @@ class TopologySpace(Space):
                 cells.append(Residual(previous, width))
             cells += [Cell(operations, width, width) for _ in range(CELLS_PER_STAGE)]
             previous = width
-        return CellNetwork(WIDTHS[0], cells, WIDTHS[-1], classes)
+        return CellNetwork(WIDTHS[0], cells, WIDTHS[-1], classes, channels)
 
     def params(self, arch: str, classes: int) -> int:
         count = Counter(parse_cell(arch))

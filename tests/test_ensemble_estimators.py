@@ -1,0 +1,79 @@
+import numpy as np
+import pandas as pd
+import pytest
+from ensembles import make_examples
+from sklearn.base import clone
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from zcp.ensemble.estimators import FAST_FEATURES, LEAST_LEAF, GreenFactory, GreenFactoryFast
+from zcp.ensemble.regressors import build_pipeline
+from zcp.errors import InputError
+
+SMALL = build_pipeline(ExtraTreesRegressor(10, min_samples_leaf=2, random_state=0))
+
+
+@parametrize_with_checks(
+    [GreenFactory(SMALL), GreenFactoryFast(SMALL, features=None)],
+    expected_failed_checks=lambda estimator: {
+        "check_dataframe_column_names_consistency": "columns are known by name: their order does not matter"
+    },
+)
+def test_scikit_learn_s_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return make_examples(20)
+
+
+def test_default_learns_and_has_no_small_leaf(rows):
+    model = GreenFactory().fit(rows.features, rows.accuracy)
+    forest = model.regressor_[-1]
+    assert np.sqrt(np.mean((model.predict(rows.features) - rows.accuracy) ** 2)) < 4
+    for tree in forest.estimators_[:20]:
+        leaves = tree.tree_.children_left == -1
+        assert tree.tree_.n_node_samples[leaves].min() >= LEAST_LEAF
+
+
+def test_order_of_columns_does_not_matter(rows):
+    model = GreenFactory(SMALL).fit(rows.features, rows.accuracy)
+    turned = rows.features[rows.features.columns[::-1]]
+    assert np.array_equal(model.predict(turned), model.predict(rows.features))
+    again = clone(model).fit(turned, rows.accuracy)
+    assert np.array_equal(again.predict(rows.features), model.predict(rows.features))
+    assert list(model.feature_names_in_) == sorted(rows.features)
+
+
+def test_further_columns_are_ignored_and_missing_ones_named(rows):
+    model = GreenFactory(SMALL).fit(rows.features, rows.accuracy)
+    more = rows.features.assign(another=1.0)
+    assert np.array_equal(model.predict(more), model.predict(rows.features))
+    with pytest.raises(InputError, match="lack zico"):
+        model.predict(rows.features.drop(columns="zico"))
+    with pytest.raises(InputError, match="hold zico twice"):
+        model.fit(pd.concat([rows.features, rows.features[["zico"]]], axis=1), rows.accuracy)
+    with pytest.raises(InputError, match="by name"):
+        GreenFactory(features=["a"]).fit(rows.features.to_numpy(), rows.accuracy)
+
+
+def test_scores_may_be_nan_or_infinite_but_accuracies_not(rows):
+    holes = rows.features.copy()
+    holes.loc[holes.index[:10], "zico"] = np.nan
+    holes.loc[holes.index[10:20], "params"] = np.inf
+    model = GreenFactory(SMALL).fit(holes, rows.accuracy)
+    assert np.isfinite(model.predict(holes)).all()
+    with pytest.raises(ValueError, match="NaN"):
+        GreenFactory(SMALL).fit(holes, rows.accuracy.where(rows.accuracy > rows.accuracy.median()))
+
+
+def test_fast_sees_few_features(rows):
+    named = rows.features.assign(log_synflow=rows.features["zico"])
+    model = GreenFactoryFast(SMALL).fit(named, rows.accuracy)
+    assert list(model.feature_names_in_) == sorted(FAST_FEATURES) and model.n_features_in_ == len(
+        FAST_FEATURES
+    )
+    changed = named.assign(zico=0.0)
+    assert np.array_equal(model.predict(changed), model.predict(named))
+    assert model.get_params()["features"] == FAST_FEATURES
