@@ -1,5 +1,12 @@
-"""Every test runs on one thread: two cores are for two workers, and sums then have one order."""
+"""Every test runs on one thread: two cores are for two workers, and sums then have one order.
+
+Without a GPU Triton's kernels run in its interpreter, which has to be said before anything imports Triton.
+"""
+
+import os
 
 import torch
 
 torch.set_num_threads(1)
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"

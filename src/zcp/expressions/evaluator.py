@@ -11,27 +11,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from zcp import kernels
+from zcp.expressions.fusion import Plan, fuse
 from zcp.expressions.operators import OPERATORS, Shape
 from zcp.expressions.tree import Expression
 
 #: Gives standard normal values for the text of an expression and a shape.
 Normal = Callable[[str, Shape], Tensor]
-
-
-class Plan(NamedTuple):
-    """How a program runs on features of certain shapes.
-
-    Attributes:
-        shapes: of the value of each node; None where a feature is missing.
-        counts: how many leading elements of each node are needed; 0 where it is not computed at all.
-        reads: of each node, the nodes that it reads and how many leading elements of each.
-        readers: of each node, the nodes that read it.
-    """
-
-    shapes: list[Shape | None]
-    counts: list[int]
-    reads: list[dict[int, int]]
-    readers: list[list[int]]
 
 
 class Program:
@@ -58,7 +44,7 @@ class Program:
         named = zip(self.nodes, self.operators, strict=True)
         self.features = {node.name: self._positions[node] for node, operator in named if operator is None}
         self.texts = [str(node) for node in self.nodes]
-        self._plans: dict[tuple[tuple[str, Shape], ...], Plan] = {}
+        self._plans: dict[tuple[bool, tuple[tuple[str, Shape], ...]], Plan] = {}
 
     def _add(self, node: Expression, derived: Mapping[str, Expression]) -> int:
         meaning = derived.get(node.name, node) if node.arguments is None else node
@@ -72,12 +58,18 @@ class Program:
             self.arguments.append(arguments)
         return self._positions[node]
 
-    def plan(self, shapes: Mapping[str, Shape]) -> Plan:
-        """Return what has to be computed for features of these shapes; one that is left out is missing."""
-        key = tuple(sorted(shapes.items()))
+    def plan(self, shapes: Mapping[str, Shape], *, fused: bool = False) -> Plan:
+        """Return what has to be computed for features of these shapes; one that is left out is missing.
+
+        Args:
+            shapes: of the features.
+            fused: whether element-wise parts are one step each.
+        """
+        key = fused, tuple(sorted(shapes.items()))
         if key not in self._plans:
             known = self._shapes(shapes)
-            self._plans[key] = Plan(known, *self._demands(known))
+            plan = Plan(known, *self._demands(known), {})
+            self._plans[key] = fuse(plan, self.operators, self.arguments, self.roots) if fused else plan
         return self._plans[key]
 
     def _shapes(self, features: Mapping[str, Shape]) -> list[Shape | None]:
@@ -135,7 +127,7 @@ class Evaluation:
     """
 
     def __init__(self, program: Program, shapes: Mapping[str, Shape], like: Tensor, *normals: Normal) -> None:
-        self.program, self.plan = program, program.plan(shapes)
+        self.program, self.plan = program, program.plan(shapes, fused=kernels.usable(like))
         self.like, self.normals = like, normals
         self._means: dict[int, Tensor] = {}
         self._values: dict[int, Tensor] = {}
@@ -191,6 +183,16 @@ class Evaluation:
                     settled.append((reader, self._compute(reader)))
 
     def _compute(self, index: int) -> Tensor:
+        if part := self.plan.fused.get(index):
+            leaves = [self._values[leaf] for leaf in part.leaves]
+            value = kernels.fused(part.expression, part.ending, leaves, part.elements)
+        else:
+            value = self._apply(index)
+        for argument in self.plan.reads[index]:
+            self._release(argument, index)
+        return value
+
+    def _apply(self, index: int) -> Tensor:
         program, plan = self.program, self.plan
         given = [self._values.get(a, self.like) for a in program.arguments[index]]
         shapes = [shape for a in program.arguments[index] if (shape := plan.shapes[a]) is not None]
@@ -200,10 +202,7 @@ class Evaluation:
             lambda shape: torch.stack([normal(text, shape).reshape(-1) for normal in self.normals]),
         )
         operator = OPERATORS[program.operators[index] or ""]
-        value = operator.compute(given, shapes, plan.counts[index], maker)
-        for argument in plan.reads[index]:
-            self._release(argument, index)
-        return value
+        return operator.compute(given, shapes, plan.counts[index], maker)
 
     def _release(self, index: int, reader: int) -> None:
         """Let go of what nobody will read any more: the value, or all but its beginning."""

@@ -31,6 +31,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zcp import kernels
+
 Shape = tuple[int, ...]
 Shapes = Sequence[Shape]
 
@@ -52,6 +54,7 @@ class Operator:
         need: (count, shapes) -> how many leading elements of each argument `count` elements need.
         compute: (values, shapes, count, maker) -> (layers, `count`).
         meaning: one line.
+        elementwise: whether an element of the result depends on that element of the arguments alone.
     """
 
     arity: int
@@ -59,6 +62,7 @@ class Operator:
     need: Callable[[int, Shapes], list[int]]
     compute: Callable[[Sequence[Tensor], Shapes, int, Maker], Tensor]
     meaning: str
+    elementwise: bool = False
 
 
 def _joint(shapes: Shapes) -> Shape:
@@ -102,13 +106,14 @@ def _pair(values: Sequence[Tensor], shapes: Shapes) -> tuple[Tensor, Tensor]:
 
 
 def _unary(function: Callable[[Tensor], Tensor], meaning: str) -> Operator:
-    return Operator(1, _same, _each, lambda v, _s, n, _m: function(v[0][:, :n]), meaning)
+    return Operator(1, _same, _each, lambda v, _s, n, _m: function(v[0][:, :n]), meaning, elementwise=True)
 
 
 def _binary(function: Callable[[Tensor, Tensor], Tensor], meaning: str) -> Operator:
-    return Operator(
-        2, _joint, _each, lambda v, _s, n, _m: function(v[0][:, :n], v[1][:, :n]).expand(-1, n), meaning
-    )
+    def compute(v: Sequence[Tensor], _s: Shapes, n: int, _m: Maker) -> Tensor:
+        return function(v[0][:, :n], v[1][:, :n]).expand(-1, n)
+
+    return Operator(2, _joint, _each, compute, meaning, elementwise=True)
 
 
 def _compare(function: Callable[..., Tensor], meaning: str) -> Operator:
@@ -236,10 +241,7 @@ def _determinant(v: Sequence[Tensor], s: Shapes, n: int, _maker: Maker) -> Tenso
         return v[0][:, :1]
     side = min(shape[-2:])
     matrices = v[0][:, : n * math.prod(shape[-2:])].reshape(-1, *shape[-2:])[:, :side, :side]
-    # A quarter of a million elements at a time stay in the cache, which halves the time.
-    parts = torch.split(matrices, max(2**18 // max(side, 1) ** 2, 1))
-    found = [torch.linalg.det(part.double()).to(matrices.dtype) for part in parts]
-    return torch.cat(found).reshape(len(v[0]), n)
+    return kernels.batched_determinant(matrices).reshape(len(v[0]), n)
 
 
 def _transpose_shape(shapes: Shapes) -> Shape:

@@ -5,6 +5,7 @@ from collections import Counter
 import torch
 from torch import Tensor, nn
 
+from zcp import kernels
 from zcp.errors import Undefined
 from zcp.registry import proxy
 from zcp.statistics import Statistics
@@ -24,8 +25,6 @@ def naswot(s: Statistics) -> Tensor:
     kernel = torch.zeros(len(s.data.inputs), len(s.data.inputs), device=s.device, dtype=torch.float64)
     # Edges that leave one node of a cell begin with ReLUs of the same tensor: one product serves them all.
     for tensor, count in Counter(call.input for call in calls).items():
-        # With signs +-1 one product gives agreements minus disagreements; integers this small are exact.
-        signs = torch.where(tensor.detach().flatten(1) > 0, 1.0, -1.0).float()
-        kernel += count * ((signs @ signs.T).double() + signs.shape[1]) / 2
+        kernel += count * kernels.agreements(tensor.detach())
     score: Tensor = torch.linalg.slogdet(kernel).logabsdet
     return score

@@ -1,0 +1,102 @@
+"""Triton kernels for what stays hot on a GPU, and the choice between them and their eager twins.
+
+A kernel runs where the tensors are on a CUDA device and Triton can be imported (`pip install 'zcp[gpu]'`);
+everywhere else, on a CPU always, its eager PyTorch twin does (`zcp.kernels.eager`; of a fused formula, the
+operators themselves). No module here imports Triton before it is needed.
+
+* `gram`: agreements between samples, exact;
+* `determinants`: of many small matrices, to the rounding of double precision;
+* `elementwise`: an element-wise part of a formula in one pass over memory, to the rounding of its operators.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from zcp.kernels import eager
+
+if TYPE_CHECKING:
+    from zcp.expressions.tree import Expression
+
+#: The Triton that each release of torch with CUDA requires.
+TRITON = {"2.11": "3.6.0", "2.13": "3.7.1"}
+
+_enabled = True
+
+
+@cache
+def _installed() -> bool:
+    try:
+        import triton  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+@contextmanager
+def disabled() -> Iterator[None]:
+    """Use the eager twins only, in all threads, as the reference that kernels are compared with."""
+    global _enabled
+    before, _enabled = _enabled, False
+    try:
+        yield
+    finally:
+        _enabled = before
+
+
+def usable(tensor: Tensor) -> bool:
+    """Tell whether kernels run on the device of this tensor."""
+    return _enabled and tensor.is_cuda and _installed()
+
+
+def agreements(values: Tensor) -> Tensor:
+    """Return how many units each two samples agree on, both > 0 or both not.
+
+    Args:
+        values: (samples, ...).
+
+    Returns:
+        (samples, samples), whole numbers in float64.
+    """
+    if not usable(values):
+        return eager.agreements(values)
+    from zcp.kernels import gram
+
+    return gram.agreements(values)
+
+
+def batched_determinant(matrices: Tensor) -> Tensor:
+    """Return determinants, computed in float64, in the precision of the matrices.
+
+    Args:
+        matrices: (count, side, side).
+
+    Returns:
+        (count,).
+    """
+    if not usable(matrices):
+        return eager.determinants(matrices)
+    from zcp.kernels import determinants as kernel
+
+    side = matrices.shape[1]
+    return kernel.determinants(matrices) if 0 < side <= kernel.LARGEST else eager.determinants(matrices)
+
+
+def fused(expression: "Expression", ending: str, values: Sequence[Tensor], count: int) -> Tensor:
+    """Evaluate a fused formula; only for `usable` tensors, since its twin is the operators one by one.
+
+    Args:
+        expression: element-wise operators over leaves named x0, x1, ...
+        ending: `mean`, `norm` (root of the sum of squares), or empty.
+        values: of the leaves, (layers or 1, at least `count` or 1).
+        count: how many leading elements.
+
+    Returns:
+        (layers, `count`), or (layers, 1) with an ending.
+    """
+    from zcp.kernels import elementwise as kernel
+
+    return kernel.evaluate(expression, ending, values, count)
