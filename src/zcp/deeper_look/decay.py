@@ -13,6 +13,7 @@ from zcp.deeper_look.heatmaps import usable
 from zcp.deeper_look.small_tasks import load_task
 from zcp.deeper_look.training import PROXIES, Recipe
 from zcp.errors import InputError
+from zcp.golden import FLOAT32
 from zcp.metrics import rank_scores, spearman
 from zcp.paths import PROJECT, data_folder
 from zcp.provenance import versions
@@ -144,14 +145,17 @@ def retrain(name: str, rows: pd.DataFrame, recipe: Recipe, indices: Sequence[int
     """Train some networks anew for one epoch and compare them with the deposited rows.
 
     Raises:
-        DisagreementError: if a score of the untrained network differs by more than one percent, or the
-            accuracy after the epoch by more than five percentage points.
+        DisagreementError: if a score of the untrained network differs by more than one percent, or twice what
+            single precision may cost it (`zcp.golden`), or the accuracy after the epoch by more than five
+            percentage points.
     """
     task, seed = load_task(name), int(rows["seed"].min())
     again = pd.DataFrame([r for i in indices for r in training.train(i, task, recipe, seed, epochs=1)])
     untrained = again[again["epoch"] == 0].reset_index(drop=True)
     keys = ["index", "seed", "epoch"]
-    scores: dict[str, Any] = {p: 0.01 * untrained[p].abs().fillna(0) + 1e-6 for p in PROXIES}
+    scores: dict[str, Any] = {
+        p: max(0.01, 2 * FLOAT32.get(p, 0.0)) * untrained[p].abs().fillna(0) + 1e-6 for p in PROXIES
+    }
     agree(untrained, rows, keys=keys, tolerances=scores)
     return agree(again[again["epoch"] == 1], rows, keys=keys, tolerances={"accuracy": 5.0})
 
