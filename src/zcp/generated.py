@@ -32,6 +32,9 @@ API = {
     "study": ("zcp",),
 }
 
+#: Methods that scikit-learn adds to estimators; their text refers to pages of its own.
+SCIKIT_LEARN = ("set_fit_request", "set_predict_request", "set_score_request", "set_transform_request")
+
 
 def write_parts(folder: Path, runs: Mapping[str, Mapping[str, Any]]) -> None:
     """Write all parts into `folder`.
@@ -97,7 +100,8 @@ def api(page: str) -> Iterator[str]:
     for module in modules():
         if _page_of(module) == page:
             yield from (f"## {module}", "", "```{eval-rst}", f".. automodule:: {module}")
-            yield from ("   :members:", "   :ignore-module-all:", "   :show-inheritance:", "```", "")
+            yield from ("   :members:", f"   :exclude-members: {', '.join(SCIKIT_LEARN)}")
+            yield from ("   :ignore-module-all:", "   :show-inheritance:", "```", "")
 
 
 def modules() -> list[str]:

@@ -7,7 +7,7 @@ from zcp.benchmarks.base import Benchmark
 from zcp.benchmarks.package import Package
 from zcp.benchmarks.tables import Tables
 from zcp.errors import InputError
-from zcp.spaces import get_space
+from zcp.spaces import SPACES
 
 __all__ = ["SOURCES", "Benchmark", "available", "load"]
 
@@ -19,8 +19,11 @@ def available(space: str = "tss") -> dict[str, str]:
 
     Args:
         space: `tss` or `sss`.
+
+    Raises:
+        InputError: if NATS-Bench has no such space.
     """
-    get_space(space)
+    _require_measured(space)
     return {name: kind.why_missing(space) for name, kind in SOURCES.items()}
 
 
@@ -41,7 +44,7 @@ def load(space: str, source: str | None = None, path: Path | None = None) -> Ben
         >>> load("tss", "package").accuracy("cifar10", "valid")[9930].round(2)
         91.55
     """
-    get_space(space)
+    _require_measured(space)
     if source is None:
         if path is not None:
             raise InputError(f"a path needs a source, one of {', '.join(SOURCES)}")
@@ -53,3 +56,8 @@ def load(space: str, source: str | None = None, path: Path | None = None) -> Ben
     if source not in SOURCES:
         raise InputError(f"unknown source {source!r}; choose one of {', '.join(SOURCES)}")
     return SOURCES[source](space, Path(path) if path is not None else None)
+
+
+def _require_measured(space: str) -> None:
+    if space not in SPACES:
+        raise InputError(f"unknown search space {space!r}; NATS-Bench measured {', '.join(SPACES)}")

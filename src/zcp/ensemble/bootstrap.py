@@ -3,9 +3,8 @@ r"""Intervals of errors and rank correlations, by the bootstrap over architectur
 A resample draws as many architectures as there are, with replacement; a row counts as often as its
 architecture was drawn. That is a weight $w$ for each row, so every measure is written with weights:
 
-$$\mathrm{RMSE} = \sqrt{\frac{\sum_i w_i (\hat y_i - y_i)^2}{\sum_i w_i}}, \qquad
-\tau_b = \frac{\sum_{ij} w_i w_j\, s_{ij}}
-    {\sqrt{\sum_{ij} w_i w_j [x_i \ne x_j]\, \sum_{ij} w_i w_j [y_i \ne y_j]}}$$
+$\mathrm{RMSE} = \sqrt{\sum_i w_i (\hat y_i - y_i)^2 / \sum_i w_i}$ and
+$\tau_b = \sum_{ij} w_i w_j\, s_{ij} / \sqrt{n_x n_y}$, $n_x = \sum_{ij} w_i w_j [x_i \ne x_j]$ and $n_y$ alike,
 
 with $s_{ij}$ the product of the signs of $x_i - x_j$ and $y_i - y_j$, which is what repeating the rows gives.
 The models are not fitted again: an interval says what other networks would do to the number.
