@@ -4,7 +4,8 @@ A resample draws as many architectures as there are, with replacement; a row cou
 architecture was drawn. That is a weight $w$ for each row, so every measure is written with weights:
 
 $\mathrm{RMSE} = \sqrt{\sum_i w_i (\hat y_i - y_i)^2 / \sum_i w_i}$ and
-$\tau_b = \sum_{ij} w_i w_j\, s_{ij} / \sqrt{n_x n_y}$, $n_x = \sum_{ij} w_i w_j [x_i \ne x_j]$ and $n_y$ alike,
+$\tau_b = \sum_{ij} w_i w_j\, s_{ij} / \sqrt{n_x n_y}$,
+$n_x = \sum_{ij} w_i w_j [x_i \ne x_j]$ and $n_y$ alike,
 
 with $s_{ij}$ the product of the signs of $x_i - x_j$ and $y_i - y_j$, which is what repeating the rows gives.
 The models are not fitted again: an interval says what other networks would do to the number.
