@@ -41,3 +41,15 @@ def test_a_deposit_that_is_not_ours_is_noticed(scores, wrong):
     changed.loc[1, "grad_norm"] = changed.loc[1, "grad_norm"] * wrong
     with pytest.raises(DisagreementError, match="grad_norm"):
         rescoring.rescore(changed, changed.iloc[:2], PROXIES)
+
+
+@pytest.mark.parametrize(("rows", "agrees"), [(5, True), (4, False)])
+def test_one_network_in_five_may_stray(scores, rows, agrees):
+    found = pd.DataFrame({"space": "sss", "dataset": "ImageNet16-120", "index": range(rows), "proxy": "snip"})
+    found = found.assign(deposited=1.0, live=[1.01] + [1.0] * (rows - 1))
+    table = scores.assign(snip=1.0)
+    if agrees:
+        assert len(rescoring._require_agreement(found, table, ["snip"])) == rows
+    else:
+        with pytest.raises(DisagreementError, match="1 scores"):
+            rescoring._require_agreement(found, table, ["snip"])
