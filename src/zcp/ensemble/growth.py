@@ -4,7 +4,7 @@ The trees of a random forest are independent draws, given the rows. With $e_t$ t
 held-out rows, $g_{ts} = e_t \cdot e_s / r$, and $d$ and $o$ the means of $g$ on and off its diagonal, the
 mean squared error of $n$ trees is expected to be
 
-$$\mathrm{MSE}(n) = o + \frac{d - o}{n}$$
+$\mathrm{MSE}(n) = o + (d - o) / n$
 
 which $m$ trees estimate without bias; the jackknife over trees gives its standard error. So a forest is grown
 in chunks, each as large as all before, until that error is below one percent of the RMSE, the forest is
