@@ -99,13 +99,11 @@ def test_there_is_a_function_for_every_elementwise_operator():
 @pytest.mark.parametrize("name", BOTH)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_operators_equal_their_eager_twins(name, dtype):
-    """On special and on random values, each of two operands against each."""
+    """On special and on random values, each of an operand against each of the others."""
     values = torch.tensor(SPECIAL, device=DEVICE, dtype=dtype)
     values = torch.cat([values, random(11, seed=3, dtype=dtype)])
     arity = OPERATORS[name].arity
-    given = (
-        [values[None]] if arity == 1 else [torch.cartesian_prod(values, values).T[i][None] for i in (0, 1)]
-    )
+    given = [operand.reshape(1, -1) for operand in torch.meshgrid([values] * arity, indexing="ij")]
     count = given[0].shape[1]
     tree = Expression(name, tuple(Expression(f"x{place}") for place in range(arity)))
     found = elementwise.evaluate(tree, "", given, count)

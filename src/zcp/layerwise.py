@@ -15,15 +15,14 @@ that work on them.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from zcp.errors import Undefined
-from zcp.expressions import Evaluation, Expression, Program
-from zcp.expressions.evaluator import leading
+from zcp.expressions import Evaluation, Expression, Program, views
 from zcp.expressions.operators import Shape
 from zcp.passes import LAYERS, Call, Pass, Rebound
 
@@ -49,9 +48,16 @@ _DERIVED = {f"{which}_wt": Expression("wt") for which in PASSES} | {
 }
 
 
-def compile_formulas(expressions: Sequence[Expression]) -> Program:
+@lru_cache(maxsize=64)
+def compile_formulas(expressions: tuple[Expression, ...]) -> Program:
     """Return a program whose features are statistics as they are taken."""
     return Program(expressions, _DERIVED)
+
+
+@lru_cache(maxsize=1024)
+def _compile_for(expressions: tuple[Expression, ...], shapes: tuple[tuple[str, Shape], ...]) -> Program:
+    """Return a program whose features are views of statistics of these shapes."""
+    return Program(views.rewrite(expressions, dict(shapes), _DERIVED), _DERIVED)
 
 
 def kinds_taken(program: Program, which: str) -> set[str]:
@@ -87,7 +93,7 @@ def evaluate_formulas(
         Undefined: if there is a reason that concerns all of them.
     """
     try:
-        columns = zip(*evaluate(s, compile_formulas(expressions)), strict=True)
+        columns = zip(*evaluate(s, tuple(expressions)), strict=True)
         return dict(zip(expressions, map(list, columns), strict=True))
     except Undefined as error:
         # A network or labels that cross-entropy does not fit still have activations and weights.
@@ -101,7 +107,7 @@ def _reads_gradients(expression: Expression) -> bool:
     return needs_gradients({FEATURES[name][1] for name in expression.features} - {"wt"})
 
 
-def evaluate(s: "Statistics", program: Program) -> list[list[float]]:
+def evaluate(s: "Statistics", expressions: tuple[Expression, ...]) -> list[list[float]]:
     """Return, for each layer in order of execution, the mean over the elements of each formula's value.
 
     NaN stands where a layer lacks a feature. The graph of the first batch is given up on the way.
@@ -109,8 +115,8 @@ def evaluate(s: "Statistics", program: Program) -> list[list[float]]:
     Raises:
         Undefined: if the passes ran different layers, or none.
     """
-    layers = _Layers(s, program)
-    taken = [which for which in _TAKEN if kinds_taken(program, which)]
+    layers = _Layers(s, expressions)
+    taken = [which for which in _TAKEN if kinds_taken(layers.program, which)]
     for which in taken or ["pass"]:
         if which == "pass":
             layers.take_first_batch()
@@ -123,41 +129,63 @@ class _Group:
     """Layers of equal shapes that are evaluated together.
 
     Args:
-        program: the formulas.
+        expressions: the formulas.
         shapes: of the features of each layer.
         like: a tensor of the device and precision to compute with.
+        memory_format: of the features, for those that are read in the order of memory.
         noise: gives the standard normal values of a text and shape.
     """
 
-    def __init__(self, program: Program, shapes: Mapping[str, Shape], like: Tensor, noise: Noise) -> None:
-        self.program, self.shapes, self.like, self.noise = program, shapes, like, noise
-        counts = program.plan(shapes).counts
-        self.counts = {name: counts[node] for name, node in program.features.items()}
+    def __init__(
+        self,
+        expressions: tuple[Expression, ...],
+        shapes: Mapping[str, Shape],
+        like: Tensor,
+        memory_format: torch.memory_format,
+        noise: Noise,
+    ) -> None:
+        self.program = _compile_for(expressions, tuple(sorted(shapes.items())))
+        self.like, self.memory_format, self.noise = like, memory_format, noise
+        bases = {view: views.base_of(view) for view in self.program.features}
+        self.shapes = {
+            view: views.view_shape(view, shapes[base]) for view, base in bases.items() if base in shapes
+        }
+        counts = self.program.plan(self.shapes).counts
+        self._views: dict[str, dict[str, int]] = {}
+        for view, node in self.program.features.items():
+            if counts[node]:
+                self._views.setdefault(bases[view], {})[view] = counts[node]
         self.layers: list[int] = []
         self.evaluation: Evaluation | None = None
         self._waiting: dict[str, dict[int, Tensor]] = {}
 
-    def needs(self, feature: str) -> int:
-        """Return how many leading elements of a feature are read."""
-        return self.counts.get(feature, 0)
+    @property
+    def largest(self) -> int:
+        """Most elements that are read of one feature."""
+        return max((count for each in self._views.values() for count in each.values()), default=1)
+
+    def needs(self, feature: str) -> bool:
+        """Tell whether a feature is read."""
+        return feature in self._views
 
     def close(self) -> None:
         """Let no further layer join, and begin to compute."""
         normals = [partial(_numbered, self.noise, number) for number in self.layers]
         self.evaluation = Evaluation(self.program, self.shapes, self.like, *normals)
-        for feature in list(self._waiting):
-            self._pass_on(feature)
+        for view in list(self._waiting):
+            self._pass_on(view)
 
     def offer(self, layer: int, feature: str, value: Tensor) -> None:
         """Take a feature of one layer."""
-        if count := self.needs(feature):
-            self._waiting.setdefault(feature, {})[layer] = leading(value.detach(), count)
-            self._pass_on(feature)
+        for view, count in self._views.get(feature, {}).items():
+            flat = views.read(view, value.detach(), count, self.memory_format)
+            self._waiting.setdefault(view, {})[layer] = flat
+            self._pass_on(view)
 
-    def _pass_on(self, feature: str) -> None:
-        if self.evaluation and len(self._waiting[feature]) == len(self.layers):
-            values = self._waiting.pop(feature)
-            self.evaluation.offer(feature, *(values.pop(layer) for layer in self.layers))
+    def _pass_on(self, view: str) -> None:
+        if self.evaluation and len(self._waiting[view]) == len(self.layers):
+            values = self._waiting.pop(view)
+            self.evaluation.offer(view, *(values.pop(layer) for layer in self.layers))
 
 
 def _numbered(noise: Noise, number: int, text: str, shape: Shape) -> Tensor:
@@ -167,8 +195,8 @@ def _numbered(noise: Noise, number: int, text: str, shape: Shape) -> Tensor:
 class _Layers:
     """The evaluations of all layers, fed by one pass after the other."""
 
-    def __init__(self, s: "Statistics", program: Program) -> None:
-        self.s, self.program = s, program
+    def __init__(self, s: "Statistics", expressions: tuple[Expression, ...]) -> None:
+        self.s, self.expressions, self.program = s, expressions, compile_formulas(expressions)
         half = s.dtype in (torch.float16, torch.bfloat16)
         self.like = torch.empty(0, device=s.device, dtype=torch.float32 if half else s.dtype)
         self.modules: list[nn.Module] = []
@@ -267,13 +295,13 @@ class _Layers:
         features = {name: shape for name, shape in features.items() if name in self.program.features}
         key = tuple(sorted(features.items()))
         if key not in self._open:
-            self._open[key] = _Group(self.program, features, self.like, self.s.noise)
+            layout = self.s.engine.memory_format
+            self._open[key] = _Group(self.expressions, features, self.like, layout, self.s.noise)
         group = self._open[key]
         group.layers.append(number)
         if isinstance(weight, Tensor):
             group.offer(number, "wt", weight)
-        largest = max([*group.counts.values(), 1])
-        if len(group.layers) * largest >= self.s.engine.together[self.s.device.type != "cpu"]:
+        if len(group.layers) * group.largest >= self.s.engine.together[self.s.device.type != "cpu"]:
             self._open.pop(key).close()
         return group
 

@@ -15,6 +15,7 @@ from zcp import kernels
 from zcp.expressions.fusion import Plan, fuse
 from zcp.expressions.operators import OPERATORS, Shape
 from zcp.expressions.tree import Expression
+from zcp.expressions.views import leading
 
 #: Gives standard normal values for the text of an expression and a shape.
 Normal = Callable[[str, Shape], Tensor]
@@ -212,15 +213,3 @@ class Evaluation:
             del self._values[index]
         elif rest < self._values[index].shape[1] // 2:
             self._values[index] = self._values[index][:, :rest].clone()
-
-
-def leading(tensor: Tensor, count: int) -> Tensor:
-    """Return the first `count` elements in the order of dimensions, flat, whatever the memory format.
-
-    Fewer than all are copied, so that they do not keep the others.
-    """
-    if count >= tensor.numel():
-        return tensor.reshape(-1)
-    if tensor.ndim > 1:
-        tensor = tensor[: -(-count // math.prod(tensor.shape[1:]))]
-    return tensor.reshape(-1)[:count].clone()

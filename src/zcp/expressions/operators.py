@@ -4,7 +4,7 @@ EZNAS (Akhauri et al. 2022) published its operators; GreenMachine (Cortes et al.
 them and no code. Where operands do not fit, EZNAS drops the layer. **What is done instead is ours**, and all
 of it is in this module:
 
-* two operands of different shapes: a 0-d one is repeated; otherwise both are flattened and the longer is cut;
+* operands of different shapes: a 0-d one is repeated; otherwise all are flattened and the longer are cut;
 * `softmax`, `kl_div`: over dimension 1, of 1-d and 3-d tensors 0 (PyTorch's implicit choice); a 0-d gives 1;
 * `kl_div(a, b)`: of softmax(b) from softmax(a), divided by the length of the first dimension;
 * `cosine_similarity`: summed over the rows (first dimension, rest), each 0 where a row is 0;
@@ -12,7 +12,7 @@ of it is in this module:
   cut to the shorter; a product with a 0-d is elementwise;
 * `determinant`: of the last two dimensions cut to a square, in float64; 0-d and 1-d give their first element;
 * `transpose`: swaps the last two dimensions, nothing below 2-d;
-* `log`: 0 for what is not positive; `normalize`: NaN becomes 0, so that a single element gives 0.
+* `log`: 0 for what is not positive; `standardise`: NaN becomes 0, so that a single element gives 0.
 
 To take a formula's cost down to what its value needs, an operator tells how many leading elements (in memory
 order) of its arguments the leading n elements of its result depend on: a comparison with a weight gradient
@@ -25,6 +25,7 @@ same for all of them. Operators work on each layer by itself; shapes and counts 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Protocol
 
 import torch
@@ -32,6 +33,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zcp import kernels
+from zcp.expressions.tree import Expression
 
 Shape = tuple[int, ...]
 Shapes = Sequence[Shape]
@@ -55,6 +57,8 @@ class Operator:
         compute: (values, shapes, count, maker) -> (layers, `count`).
         meaning: one line.
         elementwise: whether an element of the result depends on that element of the arguments alone.
+        order_free: whether the result stays the same when the elements of each row (first dimension) change
+            places, in all arguments of equal shapes alike.
     """
 
     arity: int
@@ -63,11 +67,15 @@ class Operator:
     compute: Callable[[Sequence[Tensor], Shapes, int, Maker], Tensor]
     meaning: str
     elementwise: bool = False
+    order_free: bool = False
 
 
 def _joint(shapes: Shapes) -> Shape:
-    """Shape that two operands are brought to."""
-    a, b = shapes
+    """Shape that operands are brought to."""
+    return reduce(_fit, shapes)
+
+
+def _fit(a: Shape, b: Shape) -> Shape:
     if a == () or a == b:
         return b
     return a if b == () else (min(math.prod(a), math.prod(b)),)
@@ -109,11 +117,11 @@ def _unary(function: Callable[[Tensor], Tensor], meaning: str) -> Operator:
     return Operator(1, _same, _each, lambda v, _s, n, _m: function(v[0][:, :n]), meaning, elementwise=True)
 
 
-def _binary(function: Callable[[Tensor, Tensor], Tensor], meaning: str) -> Operator:
+def _joined(function: Callable[..., Tensor], meaning: str, arity: int = 2) -> Operator:
     def compute(v: Sequence[Tensor], _s: Shapes, n: int, _m: Maker) -> Tensor:
-        return function(v[0][:, :n], v[1][:, :n]).expand(-1, n)
+        return function(*(value[:, :n] for value in v)).expand(-1, n)
 
-    return Operator(2, _joint, _each, compute, meaning, elementwise=True)
+    return Operator(arity, _joint, _each, compute, meaning, elementwise=True)
 
 
 def _compare(function: Callable[..., Tensor], meaning: str) -> Operator:
@@ -121,7 +129,7 @@ def _compare(function: Callable[..., Tensor], meaning: str) -> Operator:
     def compare(a: Tensor, b: Tensor) -> Tensor:
         return function(a, b, out=a.new_empty([max(sizes) for sizes in zip(a.shape, b.shape, strict=True)]))
 
-    return _binary(compare, meaning)
+    return _joined(compare, meaning)
 
 
 def _test(function: Callable[..., Tensor], meaning: str) -> Operator:
@@ -130,16 +138,22 @@ def _test(function: Callable[..., Tensor], meaning: str) -> Operator:
 
 def _reduce(function: Callable[[Tensor], Tensor], meaning: str) -> Operator:
     """`function` maps (layers, elements) to (layers, 1)."""
-    return Operator(1, _scalar, _all, lambda v, s, _n, _m: function(v[0][:, : math.prod(s[0])]), meaning)
+
+    def compute(v: Sequence[Tensor], s: Shapes, _n: int, _m: Maker) -> Tensor:
+        return function(v[0][:, : math.prod(s[0])])
+
+    return Operator(1, _scalar, _all, compute, meaning, order_free=True)
 
 
-def _reduce_pair(function: Callable[[Tensor, Tensor], Tensor], meaning: str) -> Operator:
+def _reduce_pair(
+    function: Callable[[Tensor, Tensor], Tensor], meaning: str, *, order_free: bool = True
+) -> Operator:
     """`function` maps two (layers, *shape) to (layers,)."""
 
     def compute(v: Sequence[Tensor], s: Shapes, _n: int, _m: Maker) -> Tensor:
         return function(*_pair(v, s))[:, None]
 
-    return Operator(2, _scalar, _paired, compute, meaning)
+    return Operator(2, _scalar, _paired, compute, meaning, order_free=order_free)
 
 
 def _fill(value: Callable[[Shape], float], shape: Callable[[Shapes], Shape], meaning: str) -> Operator:
@@ -285,28 +299,30 @@ def _log(a: Tensor) -> Tensor:
     return torch.where(a > 0, a, 1.0).log_()
 
 
-def _normalize(v: Sequence[Tensor], s: Shapes, n: int, _maker: Maker) -> Tensor:
-    whole = v[0][:, : math.prod(s[0])]
-    if whole.shape[1] < 2:
-        return torch.zeros_like(whole)
-    centred = whole - whole.mean(1, keepdim=True)
+def _deviation(a: Tensor) -> Tensor:
+    centred = a - a.mean(1, keepdim=True)
     # The inner product is several times faster than torch.std.
-    deviation: Tensor = (torch.linalg.vecdot(centred, centred) / (whole.shape[1] - 1)).sqrt()
-    return (centred[:, :n] / deviation[:, None]).nan_to_num_(0.0, math.inf, -math.inf)
+    return (torch.linalg.vecdot(centred, centred) / (a.shape[1] - 1)).sqrt()[:, None]
+
+
+def _standardise(a: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    return ((a - mean) / deviation).nan_to_num_(0.0, math.inf, -math.inf)
 
 
 OPERATORS: dict[str, Operator] = {
-    "sum": _binary(torch.add, "a + b"),
-    "subtract": _binary(torch.sub, "a - b"),
-    "element_wise_product": _binary(torch.mul, "a * b"),
-    "min": _binary(torch.minimum, "the smaller of a and b, elementwise"),
-    "max": _binary(torch.maximum, "the larger of a and b, elementwise"),
+    "sum": _joined(torch.add, "a + b"),
+    "subtract": _joined(torch.sub, "a - b"),
+    "element_wise_product": _joined(torch.mul, "a * b"),
+    "min": _joined(torch.minimum, "the smaller of a and b, elementwise"),
+    "max": _joined(torch.maximum, "the larger of a and b, elementwise"),
     "less_than": _compare(torch.lt, "1 where a < b, else 0"),
     "greater_than": _compare(torch.gt, "1 where a > b, else 0"),
     "equal": _compare(torch.eq, "1 where a = b, else 0"),
     "mat_mul": Operator(2, _mat_mul_shape, _mat_mul_need, _mat_mul, "matrix product of (first dim, rest)"),
     "cosine_similarity": _reduce_pair(_cosine, "cosine of each row of a and b, summed"),
-    "kl_div": _reduce_pair(_kl_div, "Kullback-Leibler divergence of softmax(b) from softmax(a)"),
+    "kl_div": _reduce_pair(
+        _kl_div, "Kullback-Leibler divergence of softmax(b) from softmax(a)", order_free=False
+    ),
     "kl_div_raw": _reduce_pair(_kl_div_raw, "sum(b log b - b a) / first dimension, as in EZNAS's code"),
     "hamming_distance": _reduce_pair(
         lambda a, b: ((a > 0) != (b > 0)).reshape(max(len(a), len(b)), -1).sum(1).to(a.dtype),
@@ -329,7 +345,7 @@ OPERATORS: dict[str, Operator] = {
     "less_than_zero": _test(torch.lt, "1 where a < 0, else 0"),
     "element_wise_invert": _unary(torch.reciprocal, "1 / a, infinite at 0"),
     "softmax": Operator(1, _same, _softmax_need, _softmax, "softmax over the implicit dimension"),
-    "normalize": Operator(1, _same, _all, _normalize, "(a - mean) / deviation over all elements"),
+    "standardise": _joined(_standardise, "(a - b) / c, 0 where that is NaN", arity=3),
     "transpose": Operator(
         1, _transpose_shape, lambda n, s: [_blocks(n, s[0], -2)], _transpose, "last two dimensions swapped"
     ),
@@ -343,6 +359,7 @@ OPERATORS: dict[str, Operator] = {
     ),
     "l1_norm": _reduce(lambda a: a.abs().mean(1, keepdim=True), "mean of |a|, as EZNAS names it"),
     "normalized_sum": _reduce(lambda a: a.mean(1, keepdim=True), "mean"),
+    "deviation": _reduce(_deviation, "standard deviation of all elements"),
     "numel": _fill(lambda shape: float(math.prod(shape)), _scalar, "number of elements"),
     "ones_like": _fill(lambda _shape: 1.0, _same, "ones of a's shape"),
     "zeros_like": _fill(lambda _shape: 0.0, _same, "zeros of a's shape"),
@@ -351,5 +368,11 @@ OPERATORS: dict[str, Operator] = {
     ),
 }
 
-#: Operators that are others in a row, first to last, so that formulas share the first ones.
-DERIVED: dict[str, tuple[str, ...]] = {"logdet": ("determinant", "signed_log")}
+#: Operators that are composed of others, from their one argument.
+DERIVED: dict[str, Callable[[Expression], Expression]] = {
+    "logdet": lambda a: Expression("signed_log", (Expression("determinant", (a,)),)),
+    # (a - mean) / deviation over all elements
+    "normalize": lambda a: Expression(
+        "standardise", (a, Expression("normalized_sum", (a,)), Expression("deviation", (a,)))
+    ),
+}

@@ -106,10 +106,9 @@ class _Parser:
         arity = 1 if name.text in DERIVED else OPERATORS[name.text].arity
         if len(arguments) != arity:
             self.fail(f"operator {name.text!r} takes {arity} argument(s), not {len(arguments)}", name)
-        tree = arguments[0]
-        for step in DERIVED.get(name.text, ()):
-            tree = Expression(step, (tree,))
-        return Expression(name.text, tuple(arguments)) if name.text in OPERATORS else tree
+        if name.text in DERIVED:
+            return DERIVED[name.text](arguments[0])
+        return Expression(name.text, tuple(arguments))
 
 
 def _near(name: str, known: Iterable[str]) -> str:

@@ -121,13 +121,18 @@ def _sign(a):  # type: ignore[no-untyped-def]
     return (tl.where(a > 0, 1.0, 0.0) - tl.where(a < 0, 1.0, 0.0)).to(a.dtype)
 
 
-@_device
-def _element_wise_invert(a):  # type: ignore[no-untyped-def]
+@triton.jit
+def _quotient(a, b):  # type: ignore[no-untyped-def]
     # Triton's division of single precision is approximate unless asked.
     if a.dtype == tl.float32:
-        return tl.div_rn(tl.full(a.shape, 1.0, tl.float32), a)
+        return tl.div_rn(a, b)
     else:
-        return 1.0 / a
+        return a / b
+
+
+@_device
+def _element_wise_invert(a):  # type: ignore[no-untyped-def]
+    return _quotient(tl.full(a.shape, 1.0, a.dtype), a)
 
 
 @_device
@@ -143,6 +148,12 @@ def _greater_than_zero(a):  # type: ignore[no-untyped-def]
 @_device
 def _less_than_zero(a):  # type: ignore[no-untyped-def]
     return tl.where(a < 0, 1.0, 0.0).to(a.dtype)
+
+
+@_device
+def _standardise(a, mean, deviation):  # type: ignore[no-untyped-def]
+    value = _quotient(a - mean, deviation)
+    return tl.where(value != value, 0.0, value)
 
 
 FUNCTIONS["heaviside"] = _greater_than_zero
