@@ -302,7 +302,8 @@ def _log(a: Tensor) -> Tensor:
 def _deviation(a: Tensor) -> Tensor:
     centred = a - a.mean(1, keepdim=True)
     # The inner product is several times faster than torch.std.
-    return (torch.linalg.vecdot(centred, centred) / (a.shape[1] - 1)).sqrt()[:, None]
+    found: Tensor = (torch.linalg.vecdot(centred, centred) / (a.shape[1] - 1)).sqrt()[:, None]
+    return found
 
 
 def _standardise(a: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
