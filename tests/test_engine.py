@@ -13,24 +13,30 @@ from zcp.datasets import DATASETS
 from zcp.engine import ENGINES, Workspace
 from zcp.ensemble.published import COLUMNS
 from zcp.golden import ABSOLUTE32, FLOAT32, FLOAT64, PROXY
+from zcp.initialisation import initialise
 from zcp.registry import REGISTRY
 from zcp.spaces import SPACES
 
-GREENFACTORY = [name for name in COLUMNS.values() if name in REGISTRY]
+#: te_nas is a difference of two numbers, of which one is the condition number.
+GREENFACTORY = [name for name in COLUMNS.values() if name in REGISTRY and name != "te_nas"] + ["ntk_cond"]
 #: Our names of the golden keys.
 SINGLE = {PROXY.get(key, key): value for key, value in FLOAT32.items()}
 #: Means of comparisons and of cancelling sums in single precision; a comparison of nearly equal values may
 #: change sides, and in H one such side decides a layer.
-GREENMACHINE = {**dict.fromkeys("abcdefgij", 1e-3), "h": 5e-2}
+GREENMACHINE = {**dict.fromkeys("abcdefgij", 1e-3), "h": 0.1}
+#: C is a mean of coincidences, of which one more or less counts.
+COINCIDENCE = 0.05
+#: Relative error of the logits in single precision from which on a network multiplies rounding: those without
+#: an identity path do, in a batch of three, and a unit whose sign changes then moves a score by a percent.
+CONDITIONED = 5e-6
 
 
 def tolerance(name, dtype):
     """Return (relative, absolute)."""
     double = dtype == torch.float64
     if name.startswith("greenmachine"):
-        return (1e-9 if double and not name.endswith("h") else GREENMACHINE[name[-1]]), 1e-12
-    if name == "te_nas":
-        name = "ntk_cond"
+        relative = 1e-9 if double and not name.endswith("h") else GREENMACHINE[name[-1]]
+        return relative, COINCIDENCE if name.endswith("c") and not double else 1e-12
     if double:
         return FLOAT64.get(name, 1e-9), 1e-12
     return SINGLE.get(name, 1e-4), ABSOLUTE32.get(name, 0.0)
@@ -65,12 +71,34 @@ def test_fast_equals_plain(space, index, dataset):
     assert differing(space, index, dataset, torch.float64) == {}
 
 
+def rounding(space, index, dataset):
+    """Return the relative error of the logits in single precision."""
+    images, _ = gaussian_batches(dataset, 3)[0]
+    with torch.no_grad():
+        single, double = (
+            initialised(build(space, index, dataset)).to(dtype).train()(images.to(dtype)).double()
+            for dtype in (torch.float32, torch.float64)
+        )
+    return float((single - double).norm() / double.norm())
+
+
+def initialised(net):
+    initialise(net, "default", 0)
+    return net
+
+
 @pytest.mark.slow
 def test_fast_is_plain_in_single_precision():
-    """The tolerances hold for five of six networks; others multiply rounding errors in a batch of three."""
-    found = [differing(*unit, torch.float32) for unit in networks()]
-    outside = Counter(name for each in found for name in each)
-    assert len(found) == 60 and max(outside.values(), default=0) <= 10, outside
+    """All scores of the networks that do not multiply rounding."""
+    outside, multiplying = {True: Counter(), False: Counter()}, 0
+    for unit in networks():
+        conditioned = rounding(*unit) < CONDITIONED
+        multiplying += not conditioned
+        outside[conditioned].update(differing(*unit, torch.float32))
+    assert outside[True] == {}
+    assert multiplying <= 12
+    # The others keep most of their scores.
+    assert outside[False].total() <= multiplying * len(GREENFACTORY) / 4, outside
 
 
 def test_unknown_engine():
