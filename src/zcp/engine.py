@@ -5,8 +5,13 @@ Both give the same scores within the rounding of single precision; they differ i
 * `fast`: activations and weights with the channels last, for which PyTorch's convolutions, batch norms and
   above all average pools are quicker; one copy of the network for all initialisations, whose tensors are put
   back between them (copying two hundred modules takes as long as a forward of eight images); and formulas
-  evaluated over several layers of equal shapes at once.
-* `plain`: PyTorch's default layout, a new copy for each initialisation, and one layer after the other.
+  evaluated over several layers of equal shapes at once, on views that cost no copy (`zcp.expressions.views`).
+* `plain`: PyTorch's default layout, a new copy for each initialisation, one layer after the other, and all in
+  the order of dimensions.
+
+With the channels last PyTorch adds up the statistics of a batch norm in single precision, in its default
+layout in double: the mean of 65,536 values is wrong by 5e-6 of their deviation instead of 4e-8. This shows in
+networks that multiply rounding errors, and nowhere else.
 """
 
 import copy
@@ -28,12 +33,14 @@ class Engine:
         copies_once: whether one copy of the network serves all initialisations.
         together: elements of one statistic, over all layers, that formulas work on at once, on a CPU (more
             would leave its cache) and on other devices.
+        views: whether formulas read features in the way that costs least.
     """
 
     name: str
     memory_format: torch.memory_format
     copies_once: bool
     together: tuple[int, int]
+    views: bool
 
     def lay_out(self, tensor: Tensor) -> Tensor:
         """Return a tensor of any shape in this engine's layout; the values are the same."""
@@ -41,8 +48,8 @@ class Engine:
 
 
 ENGINES = {
-    "fast": Engine("fast", torch.channels_last, copies_once=True, together=(2**19, 2**24)),
-    "plain": Engine("plain", torch.contiguous_format, copies_once=False, together=(0, 0)),
+    "fast": Engine("fast", torch.channels_last, copies_once=True, together=(2**19, 2**24), views=True),
+    "plain": Engine("plain", torch.contiguous_format, copies_once=False, together=(0, 0), views=False),
 }
 
 

@@ -152,12 +152,15 @@ def plot_errors(summary: pd.DataFrame) -> Figure:
 
 
 @_styled
-def plot_intervals(groups: dict[str, pd.DataFrame], published: pd.Series) -> Figure:
+def plot_intervals(
+    groups: dict[str, pd.DataFrame], published: pd.Series, source: str = "the paper"
+) -> Figure:
     """Draw correlations with intervals, a row a proxy, and the published ones as crosses.
 
     Args:
         groups: legend entry -> columns proxy, spearman, low, high; the first decides the order.
         published: absolute correlation by proxy; drawn with the sign of the first group's.
+        source: who published them.
     """
     first = next(iter(groups.values())).dropna(subset="spearman").sort_values("spearman")
     order = {proxy: row for row, proxy in enumerate(first["proxy"])}
@@ -169,11 +172,11 @@ def plot_intervals(groups: dict[str, pd.DataFrame], published: pd.Series) -> Fig
         axis.errorbar(shown["spearman"], rows, xerr=spread, fmt="os^"[number], markersize=4, label=name)
     signs = np.sign(first.set_index("proxy")["spearman"])
     paper = published.dropna()[lambda found: found.index.isin(order)]
-    axis.plot(paper * signs[paper.index], paper.index.map(order), "x", color="black", label="the paper")
+    axis.plot(paper * signs[paper.index], paper.index.map(order), "x", color="black", label=source)
     axis.set_yticks(range(len(order)), list(order))
     axis.axvline(0, color="black", linewidth=0.8)
     axis.set_xlabel("Spearman correlation with accuracy")
-    axis.legend(loc="lower right")
+    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(groups) + 1)
     return figure
 
 

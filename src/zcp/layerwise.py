@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from zcp.engine import Engine
 from zcp.errors import Undefined
 from zcp.expressions import Evaluation, Expression, Program, views
 from zcp.expressions.operators import Shape
@@ -54,8 +55,8 @@ def compile_formulas(expressions: tuple[Expression, ...]) -> Program:
     return Program(expressions, _DERIVED)
 
 
-@lru_cache(maxsize=1024)
-def _compile_for(expressions: tuple[Expression, ...], shapes: tuple[tuple[str, Shape], ...]) -> Program:
+@lru_cache(maxsize=256)
+def _compile_views(expressions: tuple[Expression, ...], shapes: tuple[tuple[str, Shape], ...]) -> Program:
     """Return a program whose features are views of statistics of these shapes."""
     return Program(views.rewrite(expressions, dict(shapes), _DERIVED), _DERIVED)
 
@@ -132,7 +133,7 @@ class _Group:
         expressions: the formulas.
         shapes: of the features of each layer.
         like: a tensor of the device and precision to compute with.
-        memory_format: of the features, for those that are read in the order of memory.
+        engine: the layout of the features and whether they are read through views.
         noise: gives the standard normal values of a text and shape.
     """
 
@@ -141,11 +142,13 @@ class _Group:
         expressions: tuple[Expression, ...],
         shapes: Mapping[str, Shape],
         like: Tensor,
-        memory_format: torch.memory_format,
+        engine: Engine,
         noise: Noise,
     ) -> None:
-        self.program = _compile_for(expressions, tuple(sorted(shapes.items())))
-        self.like, self.memory_format, self.noise = like, memory_format, noise
+        self.program = compile_formulas(expressions)
+        if engine.views:
+            self.program = _compile_views(expressions, tuple(sorted(shapes.items())))
+        self.like, self.engine, self.noise = like, engine, noise
         bases = {view: views.base_of(view) for view in self.program.features}
         self.shapes = {
             view: views.view_shape(view, shapes[base]) for view, base in bases.items() if base in shapes
@@ -178,7 +181,7 @@ class _Group:
     def offer(self, layer: int, feature: str, value: Tensor) -> None:
         """Take a feature of one layer."""
         for view, count in self._views.get(feature, {}).items():
-            flat = views.read(view, value.detach(), count, self.memory_format)
+            flat = views.read(view, value.detach(), count, self.engine.memory_format)
             self._waiting.setdefault(view, {})[layer] = flat
             self._pass_on(view)
 
@@ -295,8 +298,7 @@ class _Layers:
         features = {name: shape for name, shape in features.items() if name in self.program.features}
         key = tuple(sorted(features.items()))
         if key not in self._open:
-            layout = self.s.engine.memory_format
-            self._open[key] = _Group(self.expressions, features, self.like, layout, self.s.noise)
+            self._open[key] = _Group(self.expressions, features, self.like, self.s.engine, self.s.noise)
         group = self._open[key]
         group.layers.append(number)
         if isinstance(weight, Tensor):

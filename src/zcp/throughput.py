@@ -125,7 +125,8 @@ def ablation(
     plain, fast = ENGINES["plain"], ENGINES["fast"]
     copied = replace(plain, name="one copy", copies_once=True)
     laid_out = replace(copied, name="channels last", memory_format=fast.memory_format)
-    steps = [plain, copied, laid_out, replace(laid_out, name="equal layers together", together=fast.together)]
+    together = replace(laid_out, name="equal layers together", together=fast.together)
+    steps = [plain, copied, laid_out, together, replace(together, name="views", views=True)]
     rows = []
     for batch in batches:
         costs = cost_in_units(networks, proxies, batch, engines=steps, apart=False)

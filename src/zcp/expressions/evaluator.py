@@ -19,6 +19,8 @@ from zcp.expressions.views import leading
 
 #: Gives standard normal values for the text of an expression and a shape.
 Normal = Callable[[str, Shape], Tensor]
+#: Plans that a program remembers; thousands of networks have as many shapes.
+MOST_PLANS = 64
 
 
 class Program:
@@ -68,6 +70,8 @@ class Program:
         """
         key = fused, tuple(sorted(shapes.items()))
         if key not in self._plans:
+            if len(self._plans) == MOST_PLANS:
+                self._plans.clear()
             known = self._shapes(shapes)
             plan = Plan(known, *self._demands(known), {})
             self._plans[key] = fuse(plan, self.operators, self.arguments, self.roots) if fused else plan
