@@ -55,6 +55,26 @@ def deadly_row(space: str, index: int, *rest: object) -> dict:
     return fake_row(space, index, *rest)
 
 
+def greedy_row(*arguments: object) -> dict:
+    """No more than two fit into memory at once."""
+    mine = Path(os.environ["ZCP_TEST_FOLDER"]) / f"running-{os.getpid()}"
+    mine.touch()
+    try:
+        time.sleep(0.2)
+        if len(list(mine.parent.glob("running-*"))) > 2:
+            raise MemoryError("CUDA out of memory")
+        return fake_row(*arguments)
+    finally:
+        mine.unlink()
+
+
+def too_large_row(space: str, index: int, *rest: object) -> dict:
+    if index == 0:
+        _calls(index)
+        raise MemoryError("too large")
+    return fake_row(space, index, *rest)
+
+
 def faulty_row(space: str, index: int, *rest: object) -> dict:
     if index % 2 == 0:
         _calls(index)

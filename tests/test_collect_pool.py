@@ -49,6 +49,22 @@ def test_an_exception_is_tried_again_then_told(folder):
     assert len(list(folder.glob("2-*"))) == 3
 
 
+def test_out_of_memory_halves_the_networks_at_once(folder, capfd):
+    found = run(collecting.greedy_row, count=12, workers=5)
+    assert set(found) == set(units(12))
+    assert not [result for result in found.values() if isinstance(result, Failure)]
+    told = capfd.readouterr().err
+    assert told.count("out of memory") == 1
+    assert "out of memory with 5 networks at once; going on with 2" in told
+
+
+def test_a_network_that_needs_all_memory_is_told(folder):
+    found = run(collecting.too_large_row, count=2, workers=2)
+    assert found[units(2)[0]] == Failure("MemoryError: too large", short_of_memory=True)
+    assert found[units(2)[1]]["index"] == 1
+    assert len(list(folder.glob("0-*"))) in (3, 4)
+
+
 def test_bad_input_stops_everything():
     with pytest.raises(InputError, match="the images here are others"):
         run(collecting.refusing_row, workers=1)

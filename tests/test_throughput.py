@@ -57,7 +57,13 @@ def test_growth_measures_what_it_says():
 
 def test_ablation_adds_one_part_after_the_other():
     found = throughput.ablation([("sss", 0)], CHEAP, [2])
-    assert found["engine"].tolist() == ["plain", "one copy", "channels last", "equal layers together", "views"]
+    assert found["engine"].tolist() == [
+        "plain",
+        "one copy",
+        "channels last",
+        "equal layers together",
+        "views",
+    ]
 
 
 def test_drift_records_every_network():

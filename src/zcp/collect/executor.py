@@ -6,6 +6,8 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
+
 from zcp.collect.order import Unit
 from zcp.errors import InputError
 
@@ -25,9 +27,11 @@ class Failure:
 
     Attributes:
         reason: the error of its last attempt, or how its worker died.
+        short_of_memory: whether the device was out of memory, which says nothing about the task.
     """
 
     reason: str
+    short_of_memory: bool = False
 
 
 class Executor(Protocol):
@@ -57,6 +61,9 @@ def release_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
     if trim is not None:
         trim(0)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        # What this process keeps for its next network, the others on the same GPU cannot have.
+        torch.cuda.empty_cache()
 
 
 def attempt(function: Function, task: Unit) -> Any:
@@ -66,4 +73,4 @@ def attempt(function: Function, task: Unit) -> Any:
     except InputError as error:
         return error
     except Exception as error:
-        return Failure(f"{type(error).__name__}: {error}")
+        return Failure(f"{type(error).__name__}: {error}", isinstance(error, MemoryError))

@@ -1,11 +1,15 @@
 """Processes that can be replaced: when one dies, its task goes to another and a new one takes its place.
 
+Where they share a device that runs out of memory, half of them go on. Values do not change: each network is
+scored as it would be alone.
+
 `concurrent.futures` gives up the whole pool when a worker dies, and `multiprocessing.Pool` waits for ever.
 """
 
 import gc
 import os
 import signal
+import sys
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -85,6 +89,7 @@ class _Worker:
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.task: Unit | None = None
+        self.beside = 0  # workers that there could be when the task began
         self.is_ready = False
         self.process = context.Process(target=_serve, args=(theirs, function), daemon=True)
         with _one_thread():
@@ -118,6 +123,7 @@ class _Crew:
         try:
             while self.queue or self._busy():
                 self._hire()
+                self._dismiss()
                 self._assign()
                 for connection in wait(list(self.workers)):
                     yield from self._hear(self.workers[connection])
@@ -133,10 +139,16 @@ class _Crew:
             worker = _Worker(self.function)
             self.workers[worker.connection] = worker
 
+    def _dismiss(self) -> None:
+        idle = [worker for worker in self.workers.values() if worker.task is None]
+        for worker in idle[: max(len(self.workers) - self.size, 0)]:
+            del self.workers[worker.connection]
+            worker.stop()
+
     def _assign(self) -> None:
         for worker in self.workers.values():
-            if self.queue and worker.is_ready and worker.task is None:
-                worker.task = self.queue.popleft()
+            if self.queue and worker.is_ready and worker.task is None and self._busy() < self.size:
+                worker.task, worker.beside = self.queue.popleft(), self.size
                 try:
                     worker.connection.send(worker.task)
                 except OSError:
@@ -170,6 +182,16 @@ class _Crew:
         assert task is not None
         if isinstance(result, InputError):
             raise result
+        if isinstance(result, Failure) and result.short_of_memory and worker.beside > 1:
+            # Others that began beside it may fail as well; that is one shortage.
+            if worker.beside == self.size:
+                self.size //= 2
+                print(
+                    f"zcp: out of memory with {worker.beside} networks at once; going on with {self.size}",
+                    file=sys.stderr,
+                )
+            self.queue.appendleft(task)
+            return
         self.failures[task] += isinstance(result, Failure)
         if isinstance(result, Failure) and self.failures[task] < ATTEMPTS:
             # A little later, so that a shortage of memory may have passed.
