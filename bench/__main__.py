@@ -8,6 +8,7 @@ import torch
 from bench.memory import peak
 from bench.passes import FIRST, NETWORKS, random_sample, shared_passes, steady
 from bench.tuning import compare_searches
+from zcp.throughput import STEADY_BATCH
 
 
 def first_proxies(batch: int, repeats: int) -> bool:
@@ -24,7 +25,7 @@ def greenfactory(batch: int, repeats: int) -> bool:
 
 def drift(batch: int, repeats: int) -> bool:
     """A thousand networks one after the other: the time of each within 10 percent, memory flat."""
-    return steady(1000, 4)
+    return steady(1000, STEADY_BATCH)
 
 
 def memory(batch: int, repeats: int) -> bool:

@@ -4,7 +4,15 @@ from collections.abc import Callable, Sequence
 
 from zcp import build, score
 from zcp.inputs import gaussian_batches
-from zcp.throughput import GREENFACTORY, cost_in_units, drift, forward_backward, random_networks, total_units
+from zcp.throughput import (
+    GREENFACTORY,
+    by_tenth,
+    cost_in_units,
+    drift,
+    forward_backward,
+    random_networks,
+    total_units,
+)
 from zcp.timing import interleaved
 
 NETWORKS = {"TSS 9930": ("tss", 9930), "SSS 64:64:64:64:64": ("sss", "64:64:64:64:64")}
@@ -76,10 +84,9 @@ def random_sample(batch: int, count: int, most: float, apart: bool = True) -> bo
 
 def steady(count: int, batch: int, most: float = 1.1) -> bool:
     """Print how time and memory develop over `count` networks and return whether they stay where they are."""
-    found = drift(count, batch, GREENFACTORY)
-    tenth = max(count // 10, 1)
-    first, last = found["seconds"][:tenth].median(), found["seconds"][-tenth:].median()
-    grown = found["memory"].iloc[-1] - found["memory"].iloc[tenth - 1]
+    tenths = by_tenth(drift(count, batch, GREENFACTORY))
+    first, last = tenths["seconds"].iloc[[0, -1]]
+    grown = tenths["memory"].iloc[-1] - tenths["memory"].iloc[0]
     print(
         f"{count} networks, batch {batch}: median of the first tenth {first:.3f} s, of the last {last:.3f} s"
     )

@@ -71,6 +71,13 @@ def test_drift_records_every_network():
     assert len(found) == 3 and (found["memory"] > 10).all()
 
 
+def test_tenths_are_summarised():
+    found = pd.DataFrame({"number": range(20), "seconds": [1.0, 3.0] * 10, "memory": range(20)})
+    tenths = throughput.by_tenth(found)
+    assert len(tenths) == 10 and (tenths["seconds"] == 2).all()
+    assert tenths.iloc[[0, -1]][["networks", "memory"]].to_numpy().tolist() == [[2, 1], [20, 19]]
+
+
 def test_workers_score_all_networks():
     settings = choose_settings([], CHEAP, batch=2, inputs="gaussian")
     found = throughput.worker_scaling(1, [1], settings)

@@ -37,6 +37,8 @@ from zcp.timing import interleaved
 GREENFACTORY = tuple(name for name in COLUMNS.values() if name in REGISTRY)
 #: Seed of the random networks.
 SEED = 1
+#: Samples in the batch of `drift`'s small network.
+STEADY_BATCH = 4
 #: Side of the square matrices whose product measures the peak.
 SIDE = 1024
 
@@ -221,6 +223,19 @@ def drift(count: int, batch: int, proxies: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def by_tenth(found: pd.DataFrame) -> pd.DataFrame:
+    """Return what `drift` gave by tenths: networks (the last number), seconds (median), memory (at the end)."""
+    tenth = found["number"] * 10 // len(found)
+    groups = found.groupby(tenth)
+    return pd.DataFrame(
+        {
+            "networks": groups["number"].max() + 1,
+            "seconds": groups["seconds"].median(),
+            "memory": groups["memory"].last(),
+        }
+    ).reset_index(drop=True)
+
+
 def _resident() -> float:
     """Return the resident memory of this process in MiB (Linux)."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
@@ -252,7 +267,13 @@ def whole_benchmark(
 
 
 def study(
-    settings: Settings, batch: int, networks: int, *, apart: bool = True, workers: Sequence[int] = (1, 2)
+    settings: Settings,
+    batch: int,
+    networks: int,
+    *,
+    apart: bool = True,
+    workers: Sequence[int] = (1, 2),
+    steady: int = 1000,
 ) -> Deposit:
     """Measure everything on this machine and return the section's deposit.
 
@@ -262,6 +283,7 @@ def study(
         networks: random architectures of each space.
         apart: whether to score the proxies one by one, too.
         workers: numbers of processes.
+        steady: how many networks are scored in a row, to see whether time and memory stay where they are.
     """
     start = time.perf_counter()
     torch.set_num_threads(1)
@@ -272,6 +294,7 @@ def study(
         "growth": growth(GREENFACTORY, (8, 16, 32, 64), (1, 2, 4, 8)),
         "roofline": roofline(chosen[:1] + chosen[-1:], GREENFACTORY, batch),
         "scaling": worker_scaling(networks, workers, settings),
+        "drift": by_tenth(drift(steady, STEADY_BATCH, GREENFACTORY)),
     }
     noted = {"batch": batch, "seed": SEED, "proxies": list(GREENFACTORY)}
     seconds = round(time.perf_counter() - start, 1)
