@@ -224,7 +224,7 @@ def drift(count: int, batch: int, proxies: Sequence[str]) -> pd.DataFrame:
 
 
 def by_tenth(found: pd.DataFrame) -> pd.DataFrame:
-    """Return what `drift` gave by tenths: networks (the last number), seconds (median), memory (at the end)."""
+    """Return `drift`'s rows by tenths: networks (the last number), seconds (median), memory (at the end)."""
     tenth = found["number"] * 10 // len(found)
     groups = found.groupby(tenth)
     return pd.DataFrame(
