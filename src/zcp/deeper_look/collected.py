@@ -28,7 +28,9 @@ class Collection(NamedTuple):
     tasks: tuple[str, ...]
 
 
-#: Space -> its collections.
+_TRANSNAS = tuple(task for space, task in TASKS if space == "transnas")
+
+#: Space -> its collections; two of one space and dataset hold different proxies.
 COLLECTIONS: dict[str, tuple[Collection, ...]] = {
     "tss": (
         Collection("post-tss-b64", "cifar100", ("cifar100", "cifar10", "ImageNet16-120", "ninapro", "darcy")),
@@ -36,9 +38,8 @@ COLLECTIONS: dict[str, tuple[Collection, ...]] = {
         Collection("tss-synthetic-b16", "synthetic_cifar10", ()),
     ),
     "transnas": (
-        Collection(
-            "transnas-b16", "class_scene", tuple(task for space, task in TASKS if space == "transnas")
-        ),
+        Collection("transnas-weights", "class_scene", _TRANSNAS),
+        Collection("transnas-noise-b16", "class_scene", _TRANSNAS),
     ),
     "darts": (
         Collection("darts-scifar100-b8", "scifar100", ("scifar100",)),
