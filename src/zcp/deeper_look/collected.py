@@ -30,17 +30,14 @@ class Collection(NamedTuple):
 
 _TRANSNAS = tuple(task for space, task in TASKS if space == "transnas")
 
-#: Space -> its collections; two of one space and dataset hold different proxies.
+#: Space -> its collections.
 COLLECTIONS: dict[str, tuple[Collection, ...]] = {
     "tss": (
         Collection("post-tss-b64", "cifar100", ("cifar100", "cifar10", "ImageNet16-120", "ninapro", "darcy")),
         Collection("tss-scifar100-b8", "scifar100", ("scifar100",)),
         Collection("tss-synthetic-b16", "synthetic_cifar10", ()),
     ),
-    "transnas": (
-        Collection("transnas-weights", "class_scene", _TRANSNAS),
-        Collection("transnas-noise-b16", "class_scene", _TRANSNAS),
-    ),
+    "transnas": (Collection("transnas-b16", "class_scene", _TRANSNAS),),
     "darts": (
         Collection("darts-scifar100-b8", "scifar100", ("scifar100",)),
         Collection("darts-cifar10-b8", "cifar10", ("cifar10",)),
