@@ -94,7 +94,7 @@ def test_fast_is_plain_in_single_precision():
     for unit in networks():
         conditioned = rounding(*unit) < CONDITIONED
         multiplying += not conditioned
-        outside[conditioned].update(differing(*unit, torch.float32))
+        outside[conditioned].update(list(differing(*unit, torch.float32)))
     assert outside[True] == {}
     assert multiplying <= 12
     # The others keep most of their scores.
