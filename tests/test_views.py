@@ -20,7 +20,7 @@ def mean(tree, features, memory_format=None):
     if memory_format is None:
         program, given_shapes = Program([tree]), shapes
     else:
-        program = Program(views.rewrite([tree], shapes, {}))
+        program = Program(views.rewrite(Program([tree]), shapes))
         bases = {name: views.base_of(name) for name in program.features}
         given_shapes = {name: views.view_shape(name, shapes[base]) for name, base in bases.items()}
     run = Evaluation(
@@ -36,7 +36,7 @@ def mean(tree, features, memory_format=None):
 
 
 def rewritten(text, **shapes):
-    (tree,) = views.rewrite([parse(text, NAMES)], shapes, {})
+    (tree,) = views.rewrite(Program([parse(text, NAMES)]), shapes)
     return str(tree)
 
 

@@ -58,7 +58,7 @@ def compile_formulas(expressions: tuple[Expression, ...]) -> Program:
 @lru_cache(maxsize=256)
 def _compile_views(expressions: tuple[Expression, ...], shapes: tuple[tuple[str, Shape], ...]) -> Program:
     """Return a program whose features are views of statistics of these shapes."""
-    return Program(views.rewrite(expressions, dict(shapes), _DERIVED), _DERIVED)
+    return Program(views.rewrite(compile_formulas(expressions), dict(shapes)), _DERIVED)
 
 
 def kinds_taken(program: Program, which: str) -> set[str]:
@@ -145,9 +145,11 @@ class _Group:
         engine: Engine,
         noise: Noise,
     ) -> None:
-        self.program = compile_formulas(expressions)
-        if engine.views:
-            self.program = _compile_views(expressions, tuple(sorted(shapes.items())))
+        self.program = (
+            _compile_views(expressions, tuple(sorted(shapes.items())))
+            if engine.views
+            else compile_formulas(expressions)
+        )
         self.like, self.engine, self.noise = like, engine, noise
         bases = {view: views.base_of(view) for view in self.program.features}
         self.shapes = {

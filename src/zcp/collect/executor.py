@@ -6,8 +6,6 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
-
 from zcp.collect.order import Unit
 from zcp.errors import InputError
 
@@ -61,9 +59,6 @@ def release_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
     if trim is not None:
         trim(0)
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        # What this process keeps for its next network, the others on the same GPU cannot have.
-        torch.cuda.empty_cache()
 
 
 def attempt(function: Function, task: Unit) -> Any:

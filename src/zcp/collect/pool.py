@@ -61,8 +61,12 @@ def _serve(connection: Connection, function: Function) -> None:
     try:
         connection.send(None)
         while True:
-            connection.send(attempt(function, connection.recv()))
+            result = attempt(function, connection.recv())
+            connection.send(result)
             release_memory()
+            if isinstance(result, Failure) and result.short_of_memory:
+                # What this process keeps for its next network, the others on the same GPU cannot have.
+                torch.cuda.empty_cache()
     except (EOFError, ConnectionError):
         return
 

@@ -28,8 +28,6 @@ class Collection(NamedTuple):
     tasks: tuple[str, ...]
 
 
-_TRANSNAS = tuple(task for space, task in TASKS if space == "transnas")
-
 #: Space -> its collections.
 COLLECTIONS: dict[str, tuple[Collection, ...]] = {
     "tss": (
@@ -37,7 +35,11 @@ COLLECTIONS: dict[str, tuple[Collection, ...]] = {
         Collection("tss-scifar100-b8", "scifar100", ("scifar100",)),
         Collection("tss-synthetic-b16", "synthetic_cifar10", ()),
     ),
-    "transnas": (Collection("transnas-b16", "class_scene", _TRANSNAS),),
+    "transnas": (
+        Collection(
+            "transnas-b16", "class_scene", tuple(task for space, task in TASKS if space == "transnas")
+        ),
+    ),
     "darts": (
         Collection("darts-scifar100-b8", "scifar100", ("scifar100",)),
         Collection("darts-cifar10-b8", "cifar10", ("cifar10",)),

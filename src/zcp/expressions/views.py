@@ -13,6 +13,7 @@ The values of formulas stay the same, except that sums round differently.
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -20,22 +21,22 @@ from torch import Tensor
 from zcp.expressions.operators import OPERATORS, Shape
 from zcp.expressions.tree import Expression
 
+if TYPE_CHECKING:
+    from zcp.expressions.evaluator import Program
+
 ROWS = "rows"
 COLUMNS = "columns"
 
 
-def rewrite(
-    expressions: Sequence[Expression], shapes: Mapping[str, Shape], derived: Mapping[str, Expression]
-) -> list[Expression]:
-    """Return the formulas with views in the place of features, where that costs less.
+def rewrite(program: "Program", shapes: Mapping[str, Shape]) -> list[Expression]:
+    """Return the formulas of a program with views in the place of features, where that costs less.
 
     Args:
-        expressions: the formulas.
+        program: the formulas compiled, without views.
         shapes: of the features; one that is left out is missing.
-        derived: features that are computed from others, by name.
     """
-    rewriter = _Rewriter(shapes, derived)
-    return [rewriter.root(tree) for tree in expressions]
+    rewriter = _Rewriter(program, program.plan(shapes).shapes)
+    return [rewriter.root(root) for root in program.roots]
 
 
 def base_of(feature: str) -> str:
@@ -87,94 +88,69 @@ def leading(tensor: Tensor, count: int) -> Tensor:
 
 
 class _Rewriter:
-    def __init__(self, shapes: Mapping[str, Shape], derived: Mapping[str, Expression]) -> None:
-        self.features, self.derived = shapes, derived
-        self._shapes: dict[Expression, Shape | None] = {}
-        self._free: dict[Expression, bool] = {}
+    """Makes trees of the nodes of a program, which are numbers here."""
 
-    def root(self, tree: Expression) -> Expression:
+    def __init__(self, program: "Program", shapes: Sequence[Shape | None]) -> None:
+        self.nodes, self.operators, self.arguments = program.nodes, program.operators, program.arguments
+        self.shapes = shapes
+        self.free: list[bool] = []
+        for node in range(len(self.nodes)):
+            self.free.append(self._is_free(node))
+
+    def root(self, node: int) -> Expression:
         """Rewrite a formula, of whose value the mean is taken."""
-        shape = self.shape(tree)
+        shape = self.shapes[node]
         if shape is None:
-            return tree
-        return self.rows(tree) if self.free(tree) else self.ordered(tree, math.prod(shape))
+            return self.nodes[node]
+        return self.viewed(node, ROWS) if self.free[node] else self.ordered(node, math.prod(shape))
 
-    def shape(self, node: Expression) -> Shape | None:
-        """Return the shape of a value; None if a feature is missing."""
-        if node not in self._shapes:
-            self._shapes[node] = self._find_shape(node)
-        return self._shapes[node]
-
-    def _find_shape(self, node: Expression) -> Shape | None:
-        if node.arguments is None:
-            meaning = self.derived.get(node.name, node)
-            return self.features.get(node.name) if meaning == node else self.shape(meaning)
-        given = self._shapes_of(node)
-        return OPERATORS[node.name].shape(given) if len(given) == len(node.arguments) else None
-
-    def _shapes_of(self, node: Expression) -> list[Shape]:
-        return [shape for a in node.arguments or () if (shape := self.shape(a)) is not None]
-
-    def free(self, node: Expression) -> bool:
+    def _is_free(self, node: int) -> bool:
         """Tell whether a value can be had in the order of memory: its parts are images of one shape."""
-        if node not in self._free:
-            self._free[node] = self._find_free(node)
-        return self._free[node]
-
-    def _find_free(self, node: Expression) -> bool:
-        shape = self.shape(node)
+        shape, operator = self.shapes[node], self.operators[node]
         if shape is None or len(shape) != 4:
             return False
-        if node.arguments is None:
-            meaning = self.derived.get(node.name, node)
-            return meaning == node or self.free(meaning)
-        return OPERATORS[node.name].elementwise and self._alike(node, shape)
+        return operator is None or (OPERATORS[operator].elementwise and self._alike(node, shape))
 
-    def _alike(self, node: Expression, shape: Shape) -> bool:
+    def _alike(self, node: int, shape: Shape) -> bool:
         """Tell whether all arguments are scalars, or free and of this shape."""
         return all(
-            self.shape(a) == () or (self.shape(a) == shape and self.free(a)) for a in node.arguments or ()
+            self.shapes[a] == () or (self.shapes[a] == shape and self.free[a]) for a in self.arguments[node]
         )
 
-    def rows(self, node: Expression) -> Expression:
-        """Rewrite a value that is free, so that its elements are in the order of memory."""
-        return self._viewed(node, ROWS)
-
-    def _viewed(self, node: Expression, view: str) -> Expression:
-        if self.shape(node) == ():
+    def viewed(self, node: int, view: str) -> Expression:
+        """Rewrite a value that is free, so that it is read through a view."""
+        if self.shapes[node] == ():
             return self.ordered(node, 1)
-        if node.arguments is None:
-            meaning = self.derived.get(node.name, node)
-            return Expression(f"{node.name}@{view}") if meaning == node else self._viewed(meaning, view)
-        return Expression(node.name, tuple(self._viewed(a, view) for a in node.arguments))
+        operator = self.operators[node]
+        if operator is None:
+            return Expression(f"{self.nodes[node].name}@{view}")
+        return Expression(operator, tuple(self.viewed(a, view) for a in self.arguments[node]))
 
-    def columns(self, node: Expression, count: int) -> Expression:
-        """Rewrite a value that is free, so that it has `count` columns."""
-        return self._viewed(node, f"{COLUMNS}{count}")
+    def _given(self, node: int) -> list[Shape]:
+        return [shape for a in self.arguments[node] if (shape := self.shapes[a]) is not None]
 
-    def ordered(self, node: Expression, count: int) -> Expression:
+    def ordered(self, node: int, count: int) -> Expression:
         """Rewrite a value of which the first `count` elements are read."""
-        given = self._shapes_of(node)
-        if node.arguments is None or not count or len(given) != len(node.arguments):
-            return node
-        operator = OPERATORS[node.name]
+        tree, given, arguments = self.nodes[node], self._given(node), self.arguments[node]
+        if tree.arguments is None or not count or len(given) != len(arguments):
+            return tree
+        operator = OPERATORS[tree.name]
         largest = max(given, key=len)
         if operator.order_free and len(largest) == 4 and self._alike(node, largest):
-            return Expression(node.name, tuple(self.rows(a) for a in node.arguments))
-        needs = operator.need(count, given)
+            return Expression(tree.name, tuple(self.viewed(a, ROWS) for a in arguments))
         # Operands of other shapes cut each other to the shortest.
         cut = operator.elementwise and len({*given} - {()}) > 1 and count == math.prod(operator.shape(given))
         change = self._cut if cut else self.ordered
-        return Expression(
-            node.name, tuple(change(a, need) for a, need in zip(node.arguments, needs, strict=True))
-        )
+        needs = operator.need(count, given)
+        return Expression(tree.name, tuple(change(a, need) for a, need in zip(arguments, needs, strict=True)))
 
-    def _cut(self, node: Expression, count: int) -> Expression:
+    def _cut(self, node: int, count: int) -> Expression:
         """Rewrite an operand that another one cuts to `count` elements, so that its shape does not matter."""
-        given = self._shapes_of(node)
-        if node.name == "mat_mul" and node.arguments and () not in given:
-            (left, right), (rows, width) = node.arguments, OPERATORS["mat_mul"].shape(given)
-            if rows > 1 and count <= width and self.free(right):
-                needs = OPERATORS["mat_mul"].need(count, given)
-                return Expression("mat_mul", (self.ordered(left, needs[0]), self.columns(right, count)))
+        given = self._given(node)
+        if self.operators[node] == "mat_mul" and () not in given:
+            (left, right), (rows, width) = self.arguments[node], OPERATORS["mat_mul"].shape(given)
+            if rows > 1 and count <= width and self.free[right]:
+                need = OPERATORS["mat_mul"].need(count, given)[0]
+                columns = self.viewed(right, f"{COLUMNS}{count}")
+                return Expression("mat_mul", (self.ordered(left, need), columns))
         return self.ordered(node, count)
