@@ -27,6 +27,14 @@ def test_scores_come_out_again(scores):
     assert found["live"].eq(found["deposited"]).all()
 
 
+def test_without_images_nothing_is_scored_that_reads_them_or_their_labels():
+    deposited = load_scores("nats-b8")
+    again = rescoring.choose_proxies(deposited, images=False)
+    assert {"params", "zen", "trainability"} <= {*again}
+    assert not {"grad_norm", "naswot", "greenmachine_f", "greenmachine_g"} & {*again}
+    assert rescoring.choose_proxies(deposited, images=True) == list(deposited.attrs["settings"]["proxies"])
+
+
 def test_all_rows_are_scored_again_into_a_store(scores, tmp_path):
     store = tmp_path / "again.parquet"
     found = rescoring.rescore(scores, scores, ["params", "log_synflow"], store)

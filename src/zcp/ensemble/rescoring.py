@@ -24,7 +24,12 @@ KEY = ["space", "index", "dataset"]
 def choose_proxies(scores: pd.DataFrame, images: bool) -> list[str]:
     """Return the proxies of a scores file that can be scored here: all, or those that need no image."""
     settings = Origin.from_json(scores.attrs["settings"]).settings
-    return [p for p in settings.proxies if images or settings.inputs != "images" or not get_proxy(p).data]
+    return [p for p in settings.proxies if images or settings.inputs != "images" or not _reads_images(p)]
+
+
+def _reads_images(proxy: str) -> bool:
+    # The labels come with the images.
+    return get_proxy(proxy).data or get_proxy(proxy).labels
 
 
 def choose_rows(scores: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -108,6 +113,6 @@ def _interquartile(scores: pd.DataFrame, proxies: Sequence[str]) -> pd.DataFrame
 def _without_images(settings: Settings, proxies: Sequence[str]) -> Settings:
     """Return the settings for these proxies; noise stands in for images that none of them reads."""
     wanted = replace(settings, proxies=tuple(proxies))
-    if any(get_proxy(p).data for p in proxies):
+    if any(map(_reads_images, proxies)):
         return wanted
     return replace(wanted, inputs="gaussian", images={})
