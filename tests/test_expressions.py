@@ -145,6 +145,16 @@ def test_operators_of_eznas_alone():
     assert raw == pytest.approx(float((torch.xlogy(b, b) - b * a).sum() / 2))
 
 
+@pytest.mark.parametrize("operator", ["eigenvalue_ratio", "general_eigenvalue_ratio"])
+def test_layers_that_overflow_have_no_eigenvalues(operator):
+    layers = tensors((2, 12), 1)
+    layers[0, 5] = 1e300
+    compute = OPERATORS[operator].compute
+    found = compute([layers], [(3, 4)], 1, None)
+    assert math.isnan(found[0])
+    assert torch.equal(found[1:], compute([layers[1:]], [(3, 4)], 1, None))
+
+
 def test_rounding_makes_determinants_of_signs_exact():
     singular = torch.tensor([[[1.0, 1, 1], [1, -1, 1], [0, 2, 0]]], dtype=torch.float64).sign()
     (found,), _ = evaluate(["sigmoid(signed_log(round(determinant(a))))"], a=singular)

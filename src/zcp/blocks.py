@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from zcp.passes import check_logits, gradients
 from zcp.patterns import Patterns, pack
+from zcp.spectra import eigenvalues
 
 #: Added to a probability before its logarithm by AZ-NAS's reference.
 EPSILON = 1e-8
@@ -93,13 +94,13 @@ def spectral_entropy(features: Tensor, *, literal: bool = False) -> Tensor:
     """
     points = rows(features) if literal else rows(features).double()
     centred = points - points.mean(dim=0)
-    eigenvalues = torch.linalg.eigvalsh(centred.T @ centred / len(points))
+    spectrum = eigenvalues(centred.T @ centred / len(points))
     if not literal:
-        eigenvalues = eigenvalues.clamp(min=0)
+        spectrum = spectrum.clamp(min=0)
         rounding = (torch.finfo(features.dtype).eps * points.square().mean().sqrt()) ** 2
-        if eigenvalues.sum() <= rounding:
-            return torch.full_like(eigenvalues[0], -math.inf)
-    p = eigenvalues / eigenvalues.sum()
+        if spectrum.sum() <= rounding:
+            return torch.full_like(spectrum[0], -math.inf)
+    p = spectrum / spectrum.sum()
     entropy: Tensor = -(p * (p + EPSILON).log()).sum()
     return entropy.nan_to_num(-math.inf, math.inf, -math.inf) if literal else entropy
 

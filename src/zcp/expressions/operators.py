@@ -12,6 +12,7 @@ of it is in this module:
   cut to the shorter; a product with a 0-d is elementwise;
 * `determinant`: of the last two dimensions cut to a square, in float64; 0-d and 1-d give their first element;
 * `transpose`: swaps the last two dimensions, nothing below 2-d;
+* `eigenvalue_ratio`, `general_eigenvalue_ratio`: NaN where A A^T is not finite;
 * `log`: 0 for what is not positive; `standardise`: NaN becomes 0, so that a single element gives 0.
 
 To take a formula's cost down to what its value needs, an operator tells how many leading elements (in memory
@@ -34,6 +35,7 @@ from torch import Tensor
 
 from zcp import kernels
 from zcp.expressions.tree import Expression
+from zcp.spectra import eigenvalues
 
 Shape = tuple[int, ...]
 Shapes = Sequence[Shape]
@@ -271,14 +273,14 @@ def _transpose(v: Sequence[Tensor], s: Shapes, n: int, _maker: Maker) -> Tensor:
     return blocks.mT.flatten(1)[:, :n]
 
 
-def _eigenvalues(function: Callable[[Tensor], Tensor], meaning: str) -> Operator:
+def _eigenvalue_ratio(solver: Callable[[Tensor], Tensor], meaning: str) -> Operator:
     def compute(v: Sequence[Tensor], s: Shapes, _n: int, maker: Maker) -> Tensor:
         (shape,) = s
         if not shape:
             return maker.constant(0.0, 1)
         rows = v[0][:, : math.prod(shape)].reshape(len(v[0]), shape[0], -1)
         product = rows @ rows.mT
-        found = function(product + product.mT).real
+        found = eigenvalues(product + product.mT, solver)
         return found.amax(1, keepdim=True) / found.amin(1, keepdim=True)
 
     return Operator(1, _scalar, _all, compute, meaning)
@@ -353,8 +355,8 @@ OPERATORS: dict[str, Operator] = {
     "determinant": Operator(
         1, _determinant_shape, _determinant_need, _determinant, "determinant of the last two dimensions"
     ),
-    "eigenvalue_ratio": _eigenvalues(torch.linalg.eigvalsh, "largest by smallest eigenvalue of A A^T"),
-    "general_eigenvalue_ratio": _eigenvalues(torch.linalg.eigvals, "the same by a general solver"),
+    "eigenvalue_ratio": _eigenvalue_ratio(torch.linalg.eigvalsh, "largest by smallest eigenvalue of A A^T"),
+    "general_eigenvalue_ratio": _eigenvalue_ratio(torch.linalg.eigvals, "the same by a general solver"),
     "frobenius_norm": _reduce(
         lambda a: torch.linalg.vector_norm(a, dim=1, keepdim=True), "root of the sum of squares"
     ),

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from zcp.errors import Undefined
 from zcp.registry import proxy
+from zcp.spectra import eigenvalues
 from zcp.statistics import Statistics
 
 #: Added to the eigenvalues by the reference.
@@ -18,8 +19,8 @@ def jacob_cov(s: Statistics) -> Tensor:
     One gradient for each sample: of the sum of all logits with respect to its pixels. k = 1e-5. At most about
     minus the batch size, which uncorrelated gradients reach. Undefined where a gradient is constant.
     """
-    eigenvalues = torch.linalg.eigvalsh(_correlation(s))
-    terms: Tensor = torch.log(eigenvalues + EPSILON) + 1 / (eigenvalues + EPSILON)
+    shifted = eigenvalues(_correlation(s)) + EPSILON
+    terms: Tensor = torch.log(shifted) + 1 / shifted
     return -terms.sum()
 
 

@@ -13,6 +13,7 @@ from zcp.errors import Undefined
 from zcp.passes import Pass
 from zcp.patterns import Patterns, count_distinct, pack
 from zcp.registry import proxy
+from zcp.spectra import eigenvalues
 from zcp.statistics import Statistics
 
 
@@ -72,8 +73,8 @@ def te_nas(s: Statistics) -> float:
 
 def _extremes(s: Statistics) -> tuple[Tensor, Tensor]:
     """Return (smallest, largest) eigenvalue of the tangent kernel."""
-    eigenvalues = torch.linalg.eigvalsh(s.tangent_kernel).clamp(min=0)
-    return eigenvalues[0], eigenvalues[-1]
+    found = eigenvalues(s.tangent_kernel).clamp(min=0)
+    return found[0], found[-1]
 
 
 def _patterns(forward: Pass) -> list[Patterns]:
