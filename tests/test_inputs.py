@@ -71,7 +71,7 @@ def test_scarce_classes_are_met_in_both_batches_without_repeating_an_image(tmp_p
     assert len(set(flat(batches))) == 128
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     labels=st.lists(st.integers(0, 5), min_size=1, max_size=40),
     count=st.integers(1, 3),

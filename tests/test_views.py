@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_expressions import NAMES, SHAPES, tensors, trees
 
@@ -40,7 +40,6 @@ def rewritten(text, **shapes):
     return str(tree)
 
 
-@settings(deadline=None)
 @given(
     trees,
     st.lists(st.sampled_from([IMAGE, IMAGE, *SHAPES]), min_size=3, max_size=3),
