@@ -6,7 +6,7 @@ import pytest
 
 from zcp.ensemble.published import read_table
 from zcp.errors import InputError
-from zcp.headline import headline
+from zcp.headline import Beside, headline
 from zcp.results import Deposit
 
 CELLS = list(product(["sss", "tss"], ["cifar10", "cifar100", "ImageNet16-120"]))
@@ -60,6 +60,19 @@ def judged(deposit, low, high):
     return Deposit(deposit.name, deposit.settings, tables, {"rows": 1234})
 
 
+def beside(short):
+    cells = pd.DataFrame(CELLS, columns=["space", "dataset"])
+    split = cells.assign(scheme="isomorphic", kendall=[0.6, 0.8] * 3)
+    leaks = pd.concat([split, split.assign(scheme="random", kendall=0.9)])
+    limits = cells.assign(trainings="as measured", kendall=0.95)
+    limits = pd.concat([limits, limits.assign(trainings="one", kendall=0.99)])
+    return Beside(
+        short,
+        Deposit("leaks-test", {"seeds": [0, 1]}, {"summary": leaks}),
+        Deposit("ceiling-test", {}, {"summary": limits}),
+    )
+
+
 def test_what_reproduces_and_what_does_not_is_counted(deposit):
     summary = deposit.tables["summary"]
     copies = summary[summary["scheme"] == "random"].assign(scheme="stratified")
@@ -67,7 +80,7 @@ def test_what_reproduces_and_what_does_not_is_counted(deposit):
     deposit.tables["summary"] = pd.concat([summary, copies])
     deposit.tables["summary"]["abs_kendall"] += 0.0005  # no value is the paper's by chance
     wide, narrow = judged(deposit, 1, 1), judged(deposit, 0, 0)
-    _, *lines = [line for line in headline(narrow, wide) if line.startswith(("A random", "- **"))]
+    _, *lines = [line for line in headline(narrow, beside(wide)) if line.startswith(("A random", "- **"))]
     assert len(lines) == 4
     assert "0 of 6 of the absolute" in lines[0] and "6 of 6 of those in the topology" in lines[0]
     numbers = [[float(n) for n in re.findall(r"[-+]?0\.\d\d", line)] for line in lines]
@@ -75,9 +88,9 @@ def test_what_reproduces_and_what_does_not_is_counted(deposit):
     assert numbers[1] == pytest.approx([0.925, paper.astype(float).mean()], abs=0.006)
     assert "; 0 of the paper's 6 values" in lines[1] and "only 0 of 6" in lines[1]
     assert "we fit 1,234;" in lines[2] and numbers[2] == pytest.approx([0.925, 0.975], abs=0.006)
-    assert numbers[3] == pytest.approx([0.825, 0.3], abs=0.006) and "; 3 splits" in lines[3]
+    assert numbers[3] == pytest.approx([0.7, 0.95, 0.825, 0.3], abs=0.006) and "over 2 splits" in lines[3]
 
 
 def test_nothing_is_said_of_the_paper_without_intervals(deposit):
     with pytest.raises(InputError, match="no intervals"):
-        list(headline(judged(deposit, 0, float("nan")), judged(deposit, 0, float("nan"))))
+        list(headline(judged(deposit, 0, float("nan")), beside(judged(deposit, 0, float("nan")))))

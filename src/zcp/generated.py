@@ -12,7 +12,7 @@ import zcp
 from zcp import results
 from zcp.catalogue import GROUPS, reads
 from zcp.expressions import read_formulas
-from zcp.headline import headline
+from zcp.headline import Beside, headline
 from zcp.provenance import describe, machine, versions
 from zcp.registry import get_proxy, list_proxies
 
@@ -43,8 +43,9 @@ def write_parts(folder: Path, runs: Mapping[str, Mapping[str, Any]]) -> None:
         folder: where the parts go; made if need be.
         runs: what papermill noted about each section, by name.
     """
+    beside = Beside(*(results.read(name) for name in ("evaluation-test_12ep", "leaks-test", "ceiling-test")))
     parts = {
-        "headline": headline(results.read("evaluation-test"), results.read("evaluation-test_12ep")),
+        "headline": headline(results.read("evaluation-test"), beside),
         "provenance": provenance_tables(runs),
         "proxies": proxy_table(),
         **{f"api_{page}": api(page) for page in API},
