@@ -17,8 +17,8 @@ from zcp.spaces import SPACES
 CAPTION = (
     "Absolute Kendall correlation with test accuracy, mean ± standard deviation over {seeds} seeds, about "
     "{n:.0f} test networks a cell. *Grouped*: an architecture's rows stay on one side of the split; "
-    "*random*: single rows are split, as in the paper {{cite}}`cortes2025greenfactory`, whose networks and "
-    "proxies are more than ours. See how far an ensemble is above its best single proxy, and how near to "
+    "*random*: single rows are split, as in the paper {{cite}}`cortes2025greenfactory`, whose networks are "
+    "more than ours. See how far an ensemble is above its best single proxy, and how near to "
     "the paper."
 )
 CLAIM = (

@@ -28,7 +28,9 @@ class Collection(NamedTuple):
     tasks: tuple[str, ...]
 
 
-#: Space -> its collections.
+_TRANSNAS = tuple(task for space, task in TASKS if space == "transnas")
+
+#: Space -> its collections; those of one task hold different proxies.
 COLLECTIONS: dict[str, tuple[Collection, ...]] = {
     "tss": (
         Collection("post-tss-b64", "cifar100", ("cifar100", "cifar10", "ImageNet16-120", "ninapro", "darcy")),
@@ -36,9 +38,8 @@ COLLECTIONS: dict[str, tuple[Collection, ...]] = {
         Collection("tss-synthetic-b16", "synthetic_cifar10", ()),
     ),
     "transnas": (
-        Collection(
-            "transnas-b16", "class_scene", tuple(task for space, task in TASKS if space == "transnas")
-        ),
+        Collection("transnas-weights", "class_scene", _TRANSNAS),
+        Collection("transnas-noise-b16", "class_scene", _TRANSNAS),
     ),
     "darts": (
         Collection("darts-scifar100-b8", "scifar100", ("scifar100",)),
@@ -47,7 +48,7 @@ COLLECTIONS: dict[str, tuple[Collection, ...]] = {
 }
 
 #: Space -> tasks whose correlation with the sizes is taken over all architectures that were trained.
-COUNTED = {"tss": ("scifar100", "svhn"), "transnas": COLLECTIONS["transnas"][0].tasks}
+COUNTED = {"tss": ("scifar100", "svhn"), "transnas": _TRANSNAS}
 
 
 #: Fewer networks than this tell nothing: their correlations are not reported.
