@@ -12,7 +12,7 @@ from torch import nn
 import zcp
 from zcp.ensemble import artefacts, prediction, release
 from zcp.ensemble.artefacts import quantiles, rank_in_population, read, write
-from zcp.ensemble.candidates import SHIPPABLE
+from zcp.ensemble.candidates import KEEPS_ROWS, SHIPPABLE, build_released
 from zcp.ensemble.examples import Examples, join
 from zcp.errors import InputError
 from zcp.population import AZ_NAS_PARTS, az_nas
@@ -62,10 +62,16 @@ def test_reading_gives_back_what_was_written(rows, tmp_path):
 @pytest.mark.parametrize("model", SHIPPABLE)
 def test_every_model_that_may_win_can_be_shipped(rows, tmp_path, model):
     found = {"max_features": 0.5} if "trees" in model or "forest" in model else {}
-    made = make(rows, model=model, found=found if "stacking" not in model else {})
+    made = make(rows, model=model, found=found)
     write(made, tmp_path)
     back = read("GreenFactory", "test", tmp_path).estimator
     assert np.allclose(back.predict(rows.features), made.estimator.predict(rows.features))
+
+
+@pytest.mark.parametrize("model", KEEPS_ROWS)
+def test_what_keeps_rows_of_the_benchmark_is_not_shipped(model):
+    with pytest.raises(InputError, match="cannot be shipped; choose one of random forest, "):
+        build_released(model, {}, 0)
 
 
 def rewrite(card, **changes):
