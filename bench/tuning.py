@@ -1,7 +1,5 @@
 """The search of section 4 against plain scikit-learn in a plain Optuna loop, on the same rows in one run."""
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import optuna
@@ -15,19 +13,11 @@ from zcp.ensemble.hyperparameters import build_tuned, suggest
 from zcp.ensemble.published import PROXIES
 from zcp.ensemble.splits import split
 from zcp.metrics import rmse
-from zcp.paths import SCORES
+from zcp.timing import interleaved
 
 SCHEME, SEED = "stratified", 0
-#: The deposits that hold GreenFactory's proxies, the larger one first.
-DEPOSITS = ("green-b8", "every-b16")
+SCORES = "nats-b8"
 LEAST, CLOSE = 4.0, 0.02
-
-
-def read_rows() -> tuple[str, Examples]:
-    """Return the deposit's name and its rows with GreenFactory's features."""
-    name = next(name for name in DEPOSITS if (SCORES / f"{name}.parquet").is_file())
-    target = examples.available_target("test")
-    return f"{name}, target {target}", examples.read_examples(name, target, PROXIES)
 
 
 def search_plainly(rows: Examples, trials: int) -> dict[str, Any]:
@@ -59,23 +49,24 @@ def compare_searches(trials: int) -> bool:
     searches saw, so that neither is flattered by its own luck.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    name, rows = read_rows()
-    print(f"{trials} trials, {len(rows)} rows ({name}), {SCHEME}, one thread, processor time")
-    plain_seconds, plain = _time(lambda: search_plainly(rows, trials))
-    seconds, ours = _time(lambda: search(rows, trials))
-    errors = [_error(rows, best) for best in (plain, ours)]
-    ratio, excess = plain_seconds / seconds, errors[1] / errors[0] - 1
-    print(f"    plain loop {plain_seconds:.1f} s, best RMSE {errors[0]:.4f}: {plain}")
-    print(f"    ours {seconds:.1f} s, best RMSE {errors[1]:.4f}: {ours}")
+    target = examples.available_target("test")
+    rows = examples.read_examples(SCORES, target, PROXIES)
+    print(
+        f"{trials} trials, {len(rows)} rows ({SCORES}, target {target}), {SCHEME}, one thread, processor time"
+    )
+    best: dict[str, dict[str, Any]] = {}
+    searches = {
+        "plain loop": lambda: best.update({"plain loop": search_plainly(rows, trials)}),
+        "ours": lambda: best.update(ours=search(rows, trials)),
+    }
+    seconds = interleaved(searches, 1, warm_up=False)
+    errors = {name: _error(rows, found) for name, found in best.items()}
+    for name, found in best.items():
+        print(f"    {name} {seconds[name]:.1f} s, best RMSE {errors[name]:.4f}: {found}")
+    ratio, excess = seconds["plain loop"] / seconds["ours"], errors["ours"] / errors["plain loop"] - 1
     print(f"    {ratio:.1f} times as fast (target: at least {LEAST:g})")
     print(f"    RMSE {excess:+.1%} against the plain loop (target: at most {CLOSE:+.0%})")
     return ratio >= LEAST and excess <= CLOSE
-
-
-def _time(work: Callable[[], dict[str, Any]]) -> tuple[float, dict[str, Any]]:
-    start = time.process_time()
-    best = work()
-    return time.process_time() - start, best
 
 
 def _error(rows: Examples, hyperparameters: dict[str, Any], seeds: int = 3) -> float:
