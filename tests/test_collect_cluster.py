@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 from functools import partial
@@ -67,3 +68,12 @@ def test_no_scheduler(address, monkeypatch):
     monkeypatch.setattr("zcp.collect.cluster.PATIENCE", "1s")
     with pytest.raises(InputError, match=f"no Dask scheduler answers at '{address}'"):
         Cluster(address).environments("cpu")
+
+
+def test_a_client_that_failed_is_closed(monkeypatch):
+    """Dask waits for ever for one that is collected while another starts."""
+    monkeypatch.setattr("zcp.collect.cluster.PATIENCE", "1s")
+    with pytest.raises(InputError):
+        Cluster("nowhere").environments("cpu")
+    clients = [found for found in gc.get_objects() if issubclass(type(found), distributed.Client)]
+    assert {client.status for client in clients} <= {"closed"}

@@ -68,8 +68,18 @@ class Cluster:
                 begin(1)
 
     def _connect(self) -> Any:
+        class Client(self._distributed.Client):  # type: ignore[misc,name-defined]
+            """Closes where it cannot start: collected while the next one starts, it would hang that."""
+
+            def start(self, **kwargs: Any) -> None:
+                try:
+                    super().start(**kwargs)
+                except BaseException:
+                    self.close()
+                    raise
+
         try:
-            return self._distributed.Client(self.address, timeout=PATIENCE)
+            return Client(self.address, timeout=PATIENCE)
         except (OSError, TimeoutError, ValueError) as error:
             raise InputError(f"no Dask scheduler answers at {self.address!r} ({error})") from error
 
