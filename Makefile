@@ -1,7 +1,11 @@
-# make study | make study PROFILE=paper | make test | make bench
+# make study | make study PROFILE=paper | make test | make test-all | make bench
 # Everything is installed into .venv, once; nothing else on the machine is changed.
 
-PYTHON  ?= python3.11
+# The first of these that runs and can make an environment: a shim that is there but fails is not one.
+runs = $(shell p=$$(command -v python$(1)) && "$$p" -c 'import ensurepip' > /dev/null 2>&1 && echo "$$p")
+ifndef PYTHON
+PYTHON := $(or $(call runs,3.11),$(call runs,3.13),$(call runs,3.12))
+endif
 PROFILE ?= quick
 # Where pip finds torch's CPU build if your package registry offers only the one with CUDA, for example
 # make study TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -10,7 +14,8 @@ TORCH   := $(shell grep -x 'torch==.*' constraints.txt)
 
 VENV := .venv
 BIN  := $(VENV)/bin
-PIP  := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-input
+STEPS := $(if $(filter test% portable $(VENV)/test,$(MAKECMDGOALS)),3,2)
+PIP  := $(BIN)/python install.py
 
 # Settings of the caller's shell that would lead pip or python out of .venv, or change what is installed.
 unexport PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP_ROOT PIP_CONSTRAINT PIP_REQUIREMENT PIP_PRE PIP_NO_DEPS
@@ -19,38 +24,41 @@ export PIP_REQUIRE_VIRTUALENV := 0
 export PYTHONNOUSERSITE := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: study test bench clean
+.PHONY: study test test-all lint bench clean
 .DELETE_ON_ERROR:
 
 study: $(VENV)/study
 	zcp study --profile $(PROFILE)
 
-test: $(VENV)/test
+test: lint
+	pytest -n 2 --dist worksteal -m "not slow"
+
+test-all: lint
+	pytest -n 2 --dist worksteal
+
+lint: $(VENV)/test
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest -n 2 --dist loadfile
 
 bench: $(VENV)/study
 	python -m bench
 
 $(VENV)/torch: constraints.txt
-	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is missing; install it, or: make PYTHON=/path/to/python3.11"; exit 1; }
-	@echo "Setting up $(VENV): $(TORCH)"
-	@$(PYTHON) -c 'import sys; assert sys.version_info[:2] == (3, 11), f"Python 3.11 is needed, not {sys.version}"'
-	@$(PYTHON) -m venv --clear $(VENV)
-	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 runs here (with venv); install one, or: make PYTHON=/path/to/python3"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit((3, 11) > sys.version_info or sys.version_info >= (3, 14))' || { echo "$(PYTHON) is not a Python 3.11, 3.12 or 3.13 that runs; give one: make PYTHON=/path/to/python3"; exit 1; }
+	@echo "Setting up $(VENV) with $(PYTHON), once, in $(STEPS) steps"
+	@"$(PYTHON)" -m venv --clear $(VENV)
+	@$(PIP) "[1/$(STEPS)] $(TORCH)" $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	@touch $@
 
 # torch comes first, on its own: another package's open range would take the newest build, with CUDA.
 $(VENV)/study: $(VENV)/torch pyproject.toml
-	@echo "Setting up $(VENV): the study (some minutes, once)"
-	@$(PIP) --constraint constraints.txt --editable '.[study]'
+	@$(PIP) "[2/$(STEPS)] the study" --constraint constraints.txt --editable '.[study]'
 	@touch $@
 
 $(VENV)/test: $(VENV)/study
-	@echo "Setting up $(VENV): the tests"
-	@$(PIP) --constraint constraints.txt --editable '.[test]'
+	@$(PIP) "[3/$(STEPS)] the tests" --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
 clean:

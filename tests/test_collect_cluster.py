@@ -14,7 +14,7 @@ from zcp.collect.run import _score, collect
 from zcp.collect.store import load_scores
 from zcp.errors import InputError
 
-distributed = pytest.importorskip("distributed", reason="needs zcp[cluster]")
+distributed = pytest.importorskip("distributed", reason="needs zcp-nas[cluster]")
 
 
 @pytest.fixture(scope="module")

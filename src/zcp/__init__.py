@@ -9,7 +9,7 @@ from zcp.registry import REGISTRY, Proxy, get_proxy, list_proxies, proxy
 from zcp.scoring import Scores, score
 from zcp.spaces import build, get_space
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "REGISTRY",

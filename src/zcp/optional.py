@@ -11,7 +11,7 @@ PIP_NAMES = {
     "nats_bench": "nats-bench==1.8",
     "pandera": "pandera",
     "pooch": "pooch",
-    "triton": "zcp[gpu]",
+    "triton": "zcp-nas[gpu]",
 }
 
 

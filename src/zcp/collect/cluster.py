@@ -33,7 +33,7 @@ class Cluster:
         try:
             import distributed
         except ImportError:
-            raise InputError("--cluster needs Dask; run: pip install 'zcp[cluster]'") from None
+            raise InputError("--cluster needs Dask; run: pip install 'zcp-nas[cluster]'") from None
         self.address = address
         self._distributed: Any = distributed
 
