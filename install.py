@@ -22,17 +22,18 @@ def describe(said: list[str], installed: int, pinned: int = 0) -> str:
     Args:
         said: the lines that it has printed.
         installed: packages that arrived since it started.
-        pinned: about how many it may have to find, 0 where that is not known.
+        pinned: how many it may have to find at most, 0 where that is not known.
     """
     found = len({line.split()[1] for line in said if line.startswith(("Collecting ", "Processing "))})
     wheels = [wheel.groups() for wheel in map(WHEEL.match, said) if wheel]
     total = next((line.count(",") + 1 for line in said if line.startswith("Installing collected")), 0)
+    most = f" of at most {pinned}" if pinned else ""
     if total:
         return f"installed {min(installed, total)} of {total} packages"
     if wheels:
         name, size = wheels[-1]
-        return f"fetched {len(wheels) - 1} of {found} packages, now {name}" + (f" ({size})" if size else "")
-    return f"found {found} packages" + (f" of at most {pinned}" if pinned else "")
+        return f"fetched {len(wheels) - 1}{most} packages, now {name}" + (f" ({size})" if size else "")
+    return f"found {found}{most} packages" if found else "pip starts"
 
 
 def packages() -> int:

@@ -1,5 +1,6 @@
 """Opens built pages in headless Chromium and lists what is wrong with them."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -52,11 +53,14 @@ NOT_PROSE = ["script", "style", "pre", "code", "mjx-container", "annotation", "t
 
 
 def find_chromium() -> str:
-    """Return the path of Chromium; fail with what to install where it is missing."""
+    """Return the path of Chromium; where it is missing skip the test, or fail it with CI=true."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        pytest.fail("the browser tests need Chromium; install it: apt-get install chromium", pytrace=False)
-    return found
+    if found:
+        return found
+    missing = "the browser tests need Chromium; install it: apt-get install chromium"
+    if os.environ.get("CI") == "true":
+        pytest.fail(missing, pytrace=False)
+    pytest.skip(missing)
 
 
 def check_site(html: Path, scratch: Path) -> list[str]:

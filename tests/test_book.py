@@ -1,12 +1,14 @@
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import papermill
 import pytest
-from browser import check_site, serve, shown_faults
+import yaml
+from browser import check_site, find_chromium, serve, shown_faults
 
-from zcp import book, generated
+from zcp import book, buttons, generated
 from zcp.errors import InputError
 from zcp.paths import PROJECT
 from zcp.study import BOOK, sections
@@ -74,11 +76,31 @@ def test_built_book_shows_everything(tmp_path):
 
 
 @pytest.mark.slow
-def test_small_book_has_numbers_buttons_and_provenance(small_book):
+def test_small_book_has_numbers_and_provenance_and_no_button_to_nowhere(small_book):
     page = (small_book / "notebooks" / f"{sections()[0]}.html").read_text(encoding="utf-8")
     assert "Fig. 1" in page and 'class="provenance"' in page and "steps = 3" in page
-    assert "repository-button" in page or "btn-source" in page or "launch-button" in page
+    assert "github.com" not in page and "launch-button" not in page  # there is no address by default
     assert "Table 1" in (small_book / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("url", ["", "https://github.com/some/where"])
+def test_buttons_follow_the_address_of_the_repository(url):
+    options = {"repository_url": url, "launch_buttons": {"binderhub_url": "https://mybinder.org"}}
+    buttons.follow_address(None, SimpleNamespace(html_theme_options=options))
+    shown = (options["use_repository_button"], options["use_issues_button"], bool(options["launch_buttons"]))
+    assert shown == (bool(url),) * 3
+
+
+def test_the_book_has_no_address_by_default():
+    assert yaml.safe_load(book.CONFIG.read_text())["repository"]["url"] == ""
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
+def test_missing_chromium_skips_here_and_fails_in_ci(ci, outcome, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="apt-get install chromium"):
+        find_chromium()
 
 
 @pytest.mark.browser

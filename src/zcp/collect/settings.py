@@ -35,7 +35,7 @@ class Settings:
         images: SHA-256 of pixels and labels, by dataset; empty for Gaussian inputs.
         init: as for `zcp.score`.
         dtype: of weights and inputs.
-        zcp: version of this package, which defines the proxies.
+        zcp: version of this package; told, but not compared: what defines a score is the rest.
     """
 
     proxies: tuple[str, ...]
@@ -46,7 +46,7 @@ class Settings:
     images: Mapping[str, str] = field(default_factory=dict)
     init: str = "paper"
     dtype: str = "float32"
-    zcp: str = field(default_factory=lambda: versions(["zcp"])["zcp"])
+    zcp: str = field(default_factory=lambda: versions(())["zcp"])
 
     def differences(self, other: "Settings") -> list[str]:
         """Return one line for each setting that differs; images are compared where both know the dataset."""
@@ -56,7 +56,7 @@ class Settings:
         ]
         mine, theirs = set(self.proxies), set(other.proxies)
         pairs += [("proxies (those in one only)", _listed(mine - theirs), _listed(theirs - mine))]
-        simple = [f.name for f in fields(self) if f.name not in ("images", "proxies")]
+        simple = [f.name for f in fields(self) if f.name not in ("images", "proxies", "zcp")]
         pairs += [(name, getattr(self, name), getattr(other, name)) for name in simple]
         return [f"{name}: {ours} against {others}" for name, ours, others in pairs if ours != others]
 

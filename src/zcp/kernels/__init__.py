@@ -1,6 +1,6 @@
 """Triton kernels for what stays hot on a GPU, and the choice between them and their eager twins.
 
-A kernel runs where the tensors are on a CUDA device and Triton can be imported (`pip install 'zcp-nas[gpu]'`);
+A kernel runs where the tensors are on a CUDA device and Triton can be imported (pip install 'zcp-nas[gpu]');
 everywhere else, on a CPU always, its eager PyTorch twin does (`zcp.kernels.eager`; of a fused formula, the
 operators themselves). No module here imports Triton before it is needed.
 
