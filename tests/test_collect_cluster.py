@@ -39,6 +39,7 @@ class Killing(Cluster):
             yield outcome
 
 
+@pytest.mark.slow
 def test_two_workers_one_killed_midway(cluster, tmp_path):
     path = tmp_path / "a.parquet"
     collect(path, units(60), SETTINGS, Killing(cluster), scorer=collecting.slow_row, progress=False)

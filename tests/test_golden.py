@@ -28,7 +28,7 @@ def only(arch: str, *keys: str) -> dict:
 @pytest.mark.parametrize(
     "arch",
     [
-        arch if arch in ("sss-0", "tss-1651") else pytest.param(arch, marks=pytest.mark.slow)
+        arch if arch == "sss-0" else pytest.param(arch, marks=pytest.mark.slow)
         for arch in CONTENT["values"]
     ],
 )
