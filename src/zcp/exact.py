@@ -10,8 +10,8 @@ The bound. Elimination with partial pivoting gives factors with LU = PA + E and 
 on the norm of E with a factor of two to spare. By Ipsen and Rehman (2008, theorem 2.12) the determinant moves
 by at most the sum over i >= 1 of s_{n-i} e^i, s_j the elementary symmetric functions of the singular values,
 and s_j <= C(n, j) μ^j with μ = |A|_F / sqrt(n) (Maclaurin, Cauchy-Schwarz): by at most (μ + e)^n - μ^n. Where
-that does not suffice, an approximate inverse X bounds |A^-1| by |X| / (1 - |I - AX|), and the determinant moves by
-at most its (1 + e |A^-1|)^n - 1 fold.
+that does not suffice, an approximate inverse X bounds |A^-1| by |X| / (1 - |I - AX|), and the determinant
+moves by at most its (1 + e |A^-1|)^n - 1 fold.
 """
 
 import math
@@ -133,7 +133,10 @@ def _residues(whole: Tensor, primes: Sequence[int]) -> list[list[int]]:
     """Return determinants (primes, count) modulo primes below 2^25, by elimination in exact float64."""
     each = [prime for prime in primes for _ in whole]
     moduli = torch.tensor(each, dtype=torch.float64)
-    a, which = torch.remainder(whole.repeat(len(primes), 1, 1), moduli[:, None, None]), torch.arange(len(each))
+    a, which = (
+        torch.remainder(whole.repeat(len(primes), 1, 1), moduli[:, None, None]),
+        torch.arange(len(each)),
+    )
     found = torch.ones_like(moduli)
     for _ in range(whole.shape[1]):
         column = torch.remainder(a[:, :, 0], moduli[:, None])
@@ -157,7 +160,7 @@ def _primes() -> Iterator[int]:
 
 @cache
 def _prime(number: int) -> int:
-    candidate = (_prime(number - 1) if number else 2**(PRIME_BITS + 1) + 1) - 2
+    candidate = (_prime(number - 1) if number else 2 ** (PRIME_BITS + 1) + 1) - 2
     while any(candidate % divisor == 0 for divisor in range(3, math.isqrt(candidate) + 1, 2)):
         candidate -= 2
     return candidate
@@ -182,7 +185,8 @@ def _is_certain(matrices: Tensor, factors: _Factors) -> Tensor:
     largest = _norm(inverse) / (1 - residual)
     moved = torch.expm1(side * torch.log1p(factors.backward * largest)) + side * EPS
     normal = factors.determinants.isfinite() & (factors.determinants != 0)
-    return (residual < 0.5) & (moved < CERTAIN) & normal
+    certain: Tensor = (residual < 0.5) & (moved < CERTAIN) & normal
+    return certain
 
 
 def _norm(matrices: Tensor) -> Tensor:

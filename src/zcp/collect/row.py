@@ -13,6 +13,7 @@ from zcp.datasets import ALL_DATASETS
 from zcp.errors import InputError
 from zcp.inputs import Batch, gaussian_batches, image_batches
 from zcp.provenance import versions
+from zcp.registry import get_proxy
 from zcp.scoring import score
 from zcp.seeding import seed_for
 from zcp.spaces import build, get_space
@@ -80,6 +81,12 @@ def _batches(dataset: str, settings: Settings, device: str) -> list[Batch]:
         raise InputError(
             f"the settings are of zcp {settings.zcp}, but this process runs {here}; use one version"
         )
+    for name in settings.proxies:
+        if (asked := settings.versions.get(name, 1)) != (current := get_proxy(name).version):
+            raise InputError(
+                f"the settings ask for version {asked} of the proxy {name}, which is of version {current} here; "
+                "old and new values are not mixed, so collect into a new file"
+            )
     if settings.inputs == "images":
         wanted, found = settings.images.get(dataset), image_digests([dataset])[dataset]
         if wanted != found:
