@@ -4,14 +4,17 @@ from types import SimpleNamespace
 
 import nbformat
 import papermill
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from browser import check_site, find_chromium, serve, shown_faults
 
-from zcp import book, buttons, generated
+from zcp import book, buttons, generated, results, study
+from zcp.collect import scores_path
+from zcp.ensemble.examples import available_target
 from zcp.errors import InputError
-from zcp.paths import PROJECT
-from zcp.study import BOOK, sections
+from zcp.paths import PROJECT, RESULTS
+from zcp.study import BOOK, StudyError, require_agreement, sections
 
 SMALL = [
     (
@@ -57,7 +60,7 @@ def small_book(tmp_path_factory):
         text = executed.read_text(encoding="utf-8").replace("TITLE", name.replace("_", "-"))
         (copy / "notebooks" / f"{name}.ipynb").write_text(text, encoding="utf-8")
     shutil.copy(PROJECT / "_config.yml", folder)
-    return book.build(copy, folder / "_config.yml").parent
+    return book.build(copy, folder / "_config.yml")[0].parent
 
 
 @pytest.mark.slow
@@ -80,7 +83,9 @@ def test_small_book_has_numbers_and_provenance_and_no_button_to_nowhere(small_bo
     page = (small_book / "notebooks" / f"{sections()[0]}.html").read_text(encoding="utf-8")
     assert "Fig. 1" in page and 'class="provenance"' in page and "steps = 3" in page
     assert "github.com" not in page and "launch-button" not in page  # there is no address by default
-    assert "Table 1" in (small_book / "index.html").read_text(encoding="utf-8")
+    first = (small_book / "index.html").read_text(encoding="utf-8")
+    assert "Every live slice agreed with the deposited results: 0 values in 0 sections" in first
+    assert "Table 1" in first
 
 
 @pytest.mark.parametrize("url", ["", "https://github.com/some/where"])
@@ -101,6 +106,80 @@ def test_missing_chromium_skips_here_and_fails_in_ci(ci, outcome, monkeypatch, t
     monkeypatch.setenv("CI", ci)
     with pytest.raises(outcome, match="apt-get install chromium"):
         find_chromium()
+
+
+WRONG = """\
+import pandas as pd
+from zcp import pages, results
+rows = pd.DataFrame({"proxy": ["a", "b"], "tau": [0.5, 0.6]})
+pages.show_agreement("slice", pages.check(results.agree, rows, rows, keys=["proxy"], tolerances={"tau": 0}))
+other = rows.assign(tau=[0.5, 0.7])
+pages.show_agreement("wrong", pages.check(results.agree, rows, other, keys=["proxy"], tolerances={"tau": 0}))
+"""
+
+
+@pytest.mark.slow
+def test_tampered_deposit_and_crash_are_named_on_the_first_page_and_their_own(tmp_path, monkeypatch):
+    """One score and one result are not what they were, another section crashes: the book is built."""
+    folder = tmp_path / "book"
+    (folder / "notebooks").mkdir(parents=True)
+    names = ("01_fine", sections()[14], "03_crash")
+    toc = "".join(f"- file: notebooks/{name}\n" for name in names)
+    (folder / "_toc.yml").write_text(f"format: jb-book\nroot: index\nchapters:\n{toc}")
+    text = "# First page\n\n```{include} generated/disagreements.txt\n```\n"
+    (folder / "index.md").write_text(text)
+    copies = [folder / "notebooks" / f"{name}.ipynb" for name in names]
+    shutil.copy(run_small(tmp_path, "01_fine", "x: int = 1  # nothing", WRONG.split("other")[0]), copies[0])
+    shutil.copy(run_tampered(names[1], tmp_path), copies[1])
+    shutil.copy(run_small(tmp_path, "03_crash", "x: int = 1  # nothing", "undefined_name"), copies[2])
+    (tmp_path / "_config.yml").write_text((PROJECT / "_config.yml").read_text().split("bibtex_bib")[0])
+    page, outcomes = book.build(folder, tmp_path / "_config.yml")
+    with pytest.raises(StudyError, match="undefined_name") as found:
+        require_agreement(outcomes)
+    first = page.read_text(encoding="utf-8")
+    own = (page.parent / "notebooks" / f"{names[1]}.html").read_text(encoding="utf-8")
+    for told in (str(found.value), first, own):
+        assert "results.require_same_scores" in told or told is own
+        assert "comparison.check" in told or told is own
+        assert "was made from scores with SHA-256" in told and "live but" in told
+    assert "01_fine" not in str(found.value) and f'href="notebooks/{names[1]}.html"' in first
+    crashed = (page.parent / "notebooks" / "03_crash.html").read_text(encoding="utf-8")
+    assert "stopped by an error" in crashed and "Traceback" in crashed
+
+
+def run_small(folder, name, *code):
+    cells = [nbformat.v4.new_markdown_cell(f"# {name}"), *map(nbformat.v4.new_code_cell, code)]
+    cells[1].metadata["tags"] = ["parameters"]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "NOTEBOOKS", folder)
+        patch.setattr(study, "sections", lambda: [name])
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+        return study.run_section(name, {}, folder / "executed" / f"{name}.ipynb")
+
+
+def run_tampered(name, folder):
+    """Run section 15 with one score and one correlation of the deposit that are not what they were."""
+    target = available_target("test")
+    shutil.copytree(RESULTS, folder / "results")
+    deposit = results.read(f"comparison-{target}", folder / "results")
+    table = deposit.tables["correlations"]
+    row = table.index[table["task"].eq("cifar10") & table["space"].eq("tss")][0]
+    table.loc[row, "spearman"] += 0.1
+    results.write(deposit, folder / "results")
+    scores = pq.read_table(scores_path("nats-b16"))
+    column = scores.column("params").to_numpy().copy()
+    column[0] *= 2
+    place = scores.schema.get_field_index("params")
+    changed = scores.set_column(place, scores.schema.field(place), [column])
+    pq.write_table(changed, folder / "scores.parquet")
+    given = {"target": target, "scores": str(folder / "scores.parquet"), "deposits": str(folder / "results")}
+    return study.run_section(name, given, folder / "executed" / f"{name}.ipynb")
+
+
+def test_headline_that_the_deposit_does_not_give_costs_no_book(tmp_path):
+    assert "```" not in "".join(generated.claim(tmp_path)) and ":::{danger}" in generated.claim(tmp_path)[0]
 
 
 @pytest.mark.browser
@@ -137,25 +216,12 @@ def test_broken_link_and_anchor_are_seen_and_good_ones_are_not(tmp_path):
     assert "b.html" in faults[0] and "#nowhere" in faults[1]
 
 
-@pytest.mark.parametrize("run", [{"exception": True, "end_time": "x"}, {"exception": None, "end_time": None}])
-def test_section_that_did_not_finish_is_not_built(run, tmp_path):
-    notebook = nbformat.v4.new_notebook(metadata={"papermill": run})
-    nbformat.write(notebook, tmp_path / "01_x.ipynb")
-    with pytest.raises(InputError, match="01_x did not run to its end"):
-        book.read_run(tmp_path / "01_x.ipynb")
-
-
-def test_section_that_was_not_executed_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"02_y was not executed.*zcp run 02_y"):
-        book.read_run(tmp_path / "02_y.ipynb")
-
-
 def test_old_pages_go_before_a_build(tmp_path, monkeypatch):
     (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: index\n")
     old = tmp_path / "_build" / "html" / "gone.html"
     old.parent.mkdir(parents=True)
     old.touch()
-    monkeypatch.setattr(book, "write_parts", lambda folder, runs: None)
+    monkeypatch.setattr(book, "write_parts", lambda folder, outcomes: None)
     with pytest.raises(book.StudyError, match="without warnings"):
         book.build(tmp_path, Path("/nonexistent/_config.yml"))
     assert not old.exists()

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from zcp import cli
-from zcp.study import StudyError
+from zcp.outcomes import Outcome
 
 
 @pytest.fixture
@@ -46,32 +46,51 @@ def test_unknown_command_is_a_usage_error(run):
     assert code == 2 and "frobnicate" in err
 
 
-def test_failed_section_exits_1_with_its_error(run, monkeypatch):
-    def fail(*arguments):
-        raise StudyError("ValueError: the slice disagrees")
-
-    monkeypatch.setattr("zcp.study.run_section", fail)
-    code, _, err = run("run", "02")
-    assert code == 1 and "the slice disagrees" in err and "Traceback" not in err
+def outcome(name, message="", crash=""):
+    return Outcome(name, {}, [{"check": "a.check", "values": 3, "message": message}], crash)
 
 
-def test_run_hands_every_parameter_on(run, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (outcome("02_b"), ""),
+        (outcome("02_b", "x is 1 live but 2 in the deposit"), "02_b: a.check: x is 1 live but 2 in the"),
+        (outcome("02_b", crash="ValueError: y"), "02_b: stopped by an error: ValueError: y"),
+    ],
+)
+def test_run_names_the_copy_and_exits_1_where_it_does_not_agree(run, monkeypatch, tmp_path, found, message):
     calls = []
-    monkeypatch.setattr("zcp.study.run_section", lambda *arguments: calls.append(arguments))
-    code, _, _ = run(
-        "run", "02", "-p", "seeds", "3", "-p", "rate", "-0.5", "--output", str(tmp_path / "o.ipynb")
-    )
-    assert code == 0
+    monkeypatch.setattr("zcp.study.run_section", lambda *arguments: calls.append(arguments) or "copy")
+    monkeypatch.setattr("zcp.outcomes.read_outcome", lambda copy: found)
+    given = ("-p", "seeds", "3", "-p", "rate", "-0.5", "--output", str(tmp_path / "o.ipynb"))
+    code, out, err = run("run", "02", *given)
     assert calls == [("02", {"seeds": "3", "rate": "-0.5"}, tmp_path / "o.ipynb")]
+    assert code == bool(message) and "executed: copy" in out and message in err and "Traceback" not in err
 
 
-def test_study_runs_sections_then_builds_and_names_the_page(run, monkeypatch):
+@pytest.mark.parametrize("command", ["study", "book"])
+@pytest.mark.parametrize(("message", "code"), [("", 0), ("x is 1 live", 1)])
+def test_book_is_built_and_named_whatever_disagrees(run, monkeypatch, command, message, code):
     done = []
     monkeypatch.setattr("zcp.study.run_study", lambda profile: done.append(profile))
-    monkeypatch.setattr("zcp.book.build", lambda: done.append("book") or "/page.html")
-    code, out, _ = run("study", "--profile", "paper")
-    assert code == 0 and done == ["paper", "book"]
+    monkeypatch.setattr("zcp.book.build", lambda: ("/page.html", [outcome("01_a"), outcome("02_b", message)]))
+    found, out, err = run(command, *(["--profile", "paper"] if command == "study" else []))
+    assert found == code and done == (["paper"] if command == "study" else [])
     assert out.splitlines()[-1] == "Open this page: /page.html"
+    assert ("02_b: a.check: x is 1 live" in err) == bool(code) and "01_a" not in err
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["scheme", "grouped"], "is read by the profile paper only"),
+        (["scheme", "grupped"], "is one of random, grouped, stratified, stratified_after; not 'grupped'"),
+        (["profile", "fast"], "is one of quick, paper; not 'fast'"),
+    ],
+)
+def test_parameter_that_would_change_nothing_is_refused(run, given, message):
+    code, _, err = run("run", "03", "-p", *given)
+    assert code == 2 and message in err and err.count("\n") == 1
 
 
 def test_proxies_lists_names_with_their_definition(run):

@@ -6,6 +6,7 @@ import pytest
 from zcp.paths import PROJECT
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
+CHECKS = ("check", "require_same_scores", "rescore", "retrain", "agree")
 cases = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -48,7 +49,24 @@ def test_second_cell_declares_typed_parameters(path):
         assert type(ast.literal_eval(statement.value)).__name__ == ast.unparse(statement.annotation), line
         assert len(line.split("  # ")) == 2, f"no trailing comment: {line}"
         names.append(statement.target.id)
-    assert names[0] == "profile" and len(set(names)) == len(names)
+    assert len(set(names)) == len(names)
+    if "profile" in names:
+        assert names[0] == "profile"
+
+
+@cases
+def test_first_code_checks_the_parameters(path):
+    first = next(cell for cell in read(path).cells[2:] if cell.cell_type == "code")
+    assert f'pages.check_parameters("{path.stem}", globals())' in first.source
+
+
+@cases
+def test_every_check_is_one_that_the_page_survives(path):
+    for source in code_of(read(path)):
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert called == "pages.check" or called.split(".")[-1] not in CHECKS, ast.unparse(node)
 
 
 @cases

@@ -5,16 +5,9 @@ import pytest
 from zcp import provenance as origin
 from zcp import study
 from zcp.errors import InputError
+from zcp.outcomes import read_outcome, summarise
 from zcp.provenance import provenance
-from zcp.study import NOTEBOOKS, StudyError, check_parameters, find_section, run_section, run_study, sections
-
-PARAMETERS = """\
-profile: str = "quick"  # quick or paper
-seeds: int = 2  # how many
-rate: float = 0.5  # of learning
-verbose: bool = False  # say more
-names: list[str] = ["a"]  # of proxies
-counts: list[int] = [1]  # of features"""
+from zcp.study import NOTEBOOKS, StudyError, find_section, require_agreement, run_section, run_study, sections
 
 
 def write(path, *cells):
@@ -25,11 +18,6 @@ def write(path, *cells):
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, path)
     return path
-
-
-@pytest.fixture
-def notebook(tmp_path):
-    return write(tmp_path / "01_x.ipynb", PARAMETERS)
 
 
 @pytest.fixture
@@ -51,59 +39,6 @@ def small_study(tmp_path, monkeypatch):
     return tmp_path / "book" / "notebooks"
 
 
-def test_given_text_becomes_the_declared_type(notebook):
-    given = {
-        "seeds": "3",
-        "rate": "1e-2",
-        "verbose": "True",
-        "names": "naswot,zen",
-        "counts": "4,5",
-        "profile": "3",
-    }
-    expected = {
-        "seeds": 3,
-        "rate": 0.01,
-        "verbose": True,
-        "names": ["naswot", "zen"],
-        "counts": [4, 5],
-        "profile": "3",
-    }
-    assert check_parameters(notebook, given) == expected
-
-
-def test_given_values_of_the_declared_type_pass_and_integers_are_floats(notebook):
-    checked = check_parameters(notebook, {"seeds": 3, "rate": 1, "verbose": True, "counts": [2]})
-    assert checked == {"seeds": 3, "rate": 1.0, "verbose": True, "counts": [2]}
-    assert isinstance(checked["rate"], float)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("seeds", "many"),
-        ("seeds", "1.5"),
-        ("seeds", 1.0),
-        ("seeds", True),
-        ("rate", "fast"),
-        ("verbose", "maybe"),
-        ("verbose", 1),
-        ("names", 3),
-        ("counts", "1,b"),
-        ("profile", 3),
-    ],
-)
-def test_wrong_type_is_refused_with_name_and_type(notebook, name, value):
-    with pytest.raises(InputError, match=rf"parameter '{name}' of 01_x.ipynb is declared as"):
-        check_parameters(notebook, {name: value})
-
-
-def test_unknown_parameter_is_refused_with_the_known_ones(notebook):
-    with pytest.raises(
-        InputError, match=r"no parameter 'seed'; its parameters: profile \(str\), seeds \(int\)"
-    ):
-        check_parameters(notebook, {"seed": "3"})
-
-
 def test_sections_are_found_by_number_and_name():
     first = sections()[0]
     assert find_section("1") == find_section("01") == find_section(first) == first
@@ -111,24 +46,24 @@ def test_sections_are_found_by_number_and_name():
         find_section("99")
 
 
+def test_section_without_a_kernel_or_outside_the_contents_is_one_line(small_study, tmp_path):
+    extra = write(tmp_path / "notebooks" / "04_d.ipynb", "x: int = 0  # nothing")
+    for call in (lambda: run_section("04"), run_study):
+        with pytest.raises(InputError, match=r"04_d.ipynb is not in book/_toc.yml; add the line") as found:
+            call()
+        assert "\n" not in str(found.value)
+    extra.unlink()
+    path = tmp_path / "notebooks" / "03_c.ipynb"
+    notebook = nbformat.read(path, 4)
+    del notebook.metadata["kernelspec"]
+    nbformat.write(notebook, path)
+    for call in (lambda: run_section("03"), run_study):
+        with pytest.raises(InputError, match="names no kernel"):
+            call()
+
+
 def test_book_and_notebooks_agree():
     assert sections() == sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
-
-
-@pytest.mark.parametrize("name", sections())
-def test_every_parameter_of_every_section_can_be_checked(name):
-    declared = papermill.inspect_notebook(NOTEBOOKS / f"{name}.ipynb").values()
-    cell = next(
-        c
-        for c in nbformat.read(NOTEBOOKS / f"{name}.ipynb", 4).cells
-        if "parameters" in c.metadata.get("tags", [])
-    )
-    written = [line for line in cell.source.splitlines() if line and line[0].isalpha()]
-    assert len(written) == len(declared) > 0
-    for parameter in declared:
-        kind = parameter["inferred_type_name"].removeprefix("list[").removesuffix("]")
-        assert kind in ("int", "float", "str", "bool"), parameter
-        assert parameter["help"], parameter
 
 
 @pytest.mark.parametrize("parameters", [{"seed": "3"}, {"seeds": "many"}])
@@ -147,16 +82,53 @@ def test_run_section_passes_parameters_and_writes_the_copy(small_study, tmp_path
     assert not (small_study / "03_c.ipynb").exists()
 
 
-def test_failing_section_stops_the_study_shows_its_error_and_keeps_earlier_pages(small_study, capsys):
-    with pytest.raises(StudyError, match=r"(?s)the slice disagrees.*02_b failed"):
-        run_study("paper")
-    assert "[1/3] 01_a done" in capsys.readouterr().out
-    assert sorted(path.name for path in small_study.iterdir()) == ["01_a.ipynb", "02_b.ipynb"]
+def test_crash_is_told_and_costs_no_other_section_its_page(small_study, capsys):
+    outcomes = run_study("paper")
+    printed = capsys.readouterr().out
+    assert "[2/3] 02_b: stopped by an error: ValueError: the slice disagrees" in printed
+    assert [bool(outcome.crash) for outcome in outcomes] == [False, True, False]
+    assert "[3/3] 03_c done" in printed
     assert '"paper\\n"' in (small_study / "01_a.ipynb").read_text()
+    with pytest.raises(StudyError, match=r"(?s)came out again.*\n02_b: stopped by an error: ValueError"):
+        require_agreement(outcomes)
+
+
+def test_page_of_a_crashed_section_keeps_what_was_computed_and_tells_the_error(small_study, tmp_path):
+    make, prose = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
+    path = write(tmp_path / "notebooks" / "02_b.ipynb", "x: int = 0  # nothing")
+    notebook = nbformat.read(path, 4)
+    notebook.cells.insert(0, prose("# Title\n\n**Question.** Why?\n\n**Answer.** {glue:md}`late`"))
+    glue = "from zcp import pages\npages.show_text('early', 'word')"
+    notebook.cells += [make(glue), prose("Early: {glue:md}`early`"), make("raise ValueError('<gone>')")]
+    notebook.cells += [make("pages.show_text('late', 'x')"), prose("```{glue:figure} late\n```")]
+    nbformat.write(notebook, path)
+    page = nbformat.read(run_section("02"), 4)
+    texts = [cell.source for cell in page.cells if cell.cell_type == "markdown"]
+    assert texts[0] == "# Title\n\n**Question.** Why?" and texts[2:] == ["Early: {glue:md}`early`"]
+    assert "{danger}" in texts[1] and r"ValueError: \<gone\>" in texts[1]
+    (failed,) = [c for c in page.cells if any(o.output_type == "error" for o in c.get("outputs", []))]
+    assert "hide-output" in failed.metadata.tags and failed.outputs[0].traceback
+
+
+def test_section_whose_process_dies_is_told_as_well(small_study, tmp_path):
+    write(tmp_path / "notebooks" / "02_b.ipynb", "x: int = 0  # nothing", "import os\nos._exit(9)")
+    outcome = read_outcome(run_section("02"))
+    assert outcome.crash and "02_b: stopped by an error" in summarise([outcome])
+
+
+def test_sections_run_with_one_thread_and_without_a_word_about_sockets(small_study, tmp_path, capfd):
+    write(
+        tmp_path / "notebooks" / "03_c.ipynb",
+        "x: int = 0  # n",
+        "import os\nprint(os.environ['OMP_NUM_THREADS'])",
+    )
+    page = nbformat.read(run_section("03"), 4)
+    assert page.cells[-1].outputs[0].text == "1\n"
+    assert "TCP" not in "".join(capfd.readouterr())
 
 
 def test_study_runs_all_sections_in_order(small_study, capsys):
-    run_study("quick")
+    assert summarise(run_study("quick")) == ""
     printed = capsys.readouterr().out
     assert [printed.index(f"{name} done") for name in ("01_a", "02_b", "03_c")] == sorted(
         printed.index(f"{name} done") for name in ("01_a", "02_b", "03_c")

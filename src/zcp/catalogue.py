@@ -16,7 +16,7 @@ GROUPS = {False: "data-independent", True: "data-dependent"}
 def catalogue(
     networks: Mapping[str, nn.Module], batches: Sequence[Batch], proxies: Sequence[str]
 ) -> pd.DataFrame:
-    """Score networks with proxies, and tell what each proxy alone needs.
+    """Score each network once with all proxies, and tell what each proxy needs of it.
 
     Args:
         networks: by the name of their column; the first is the one that passes are counted on.
@@ -25,15 +25,15 @@ def catalogue(
 
     Returns:
         One row a proxy, data-independent ones first: proxy, group, reads, weights (initialisation), passes
-        (when scored alone: f forward, b backward, d double backward), better, source, a column of scores for
-        each network, and reasons (why scores are not finite, joined; empty where all are).
+        (those that it reads, shared with others: f forward, b backward, d double backward), better, source, a
+        column of scores for each network, and reasons (why scores are not finite, joined; empty where all are).
     """
     scored = {name: score(network, batches, proxies) for name, network in networks.items()}
-    first = next(iter(networks.values()))
+    first = next(iter(scored.values()))
     rows = []
     for proxy in map(get_proxy, proxies):
-        passes = score(first, batches, [proxy.name]).passes.values()
-        counts = {kind: sum(counter[kind] for counter in passes) for kind in _KINDS}
+        steps = [first.step_passes[step] for step in first.steps[proxy.name] if step in first.step_passes]
+        counts = {kind: sum(step[kind] for step in steps) for kind in _KINDS}
         reasons = [scores.reasons.get(proxy.name, "") for scores in scored.values()]
         rows.append(
             {

@@ -23,7 +23,7 @@ app.command("merge")(merge_command)
 
 
 def main() -> None:
-    """Run the command line; bad input gives one line and exit code 2, a failed section or book 1."""
+    """Run the command line; bad input gives one line and exit code 2; what did not come out again, 1."""
     from zcp.study import StudyError
 
     try:
@@ -43,7 +43,7 @@ def _complain(message: str, code: int) -> int:
 def study(
     profile: Annotated[str, typer.Option(help="quick: minutes; paper: recompute all")] = "quick",
 ) -> None:
-    """Run all sections in order and build the book."""
+    """Run all sections in order and build the book; exit 1 where something disagrees with the deposit."""
     from zcp.study import run_study
 
     run_study(profile)
@@ -63,20 +63,26 @@ def run(
     ] = None,
 ) -> None:
     """Run one section, with other parameters where given: zcp run 02 -p seeds 3."""
-    from zcp.study import run_section
+    from zcp.outcomes import read_outcome
+    from zcp.study import require_agreement, run_section
 
     names, given = parameter or [], values or []
     if len(names) != len(given):
         raise InputError(f"every parameter needs -p NAME VALUE; got names {names} and values {given}")
-    typer.echo(f"executed: {run_section(section, dict(zip(names, given, strict=True)), output)}")
+    copy = run_section(section, dict(zip(names, given, strict=True)), output)
+    typer.echo(f"executed: {copy}")
+    require_agreement([read_outcome(copy)])
 
 
 @app.command()
 def book() -> None:
-    """Build the book from the executed sections."""
+    """Build the book from the executed sections; exit 1 where one of them disagrees with the deposit."""
     from zcp.book import build
+    from zcp.study import require_agreement
 
-    typer.echo(f"Open this page: {build()}")
+    page, outcomes = build()
+    typer.echo(f"Open this page: {page}")
+    require_agreement(outcomes)
 
 
 @app.command()

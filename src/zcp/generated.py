@@ -4,15 +4,17 @@ Each part is Markdown that a page of prose includes; nothing in them is typed in
 """
 
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import zcp
 from zcp import results
 from zcp.catalogue import GROUPS, reads
+from zcp.errors import InputError
 from zcp.expressions import read_formulas
 from zcp.headline import Beside, headline
+from zcp.outcomes import Outcome, in_prose, list_faults
+from zcp.paths import RESULTS
 from zcp.provenance import describe, machine, versions
 from zcp.registry import get_proxy, list_proxies
 
@@ -36,17 +38,17 @@ API = {
 SCIKIT_LEARN = ("set_fit_request", "set_predict_request", "set_score_request", "set_transform_request")
 
 
-def write_parts(folder: Path, runs: Mapping[str, Mapping[str, Any]]) -> None:
+def write_parts(folder: Path, outcomes: Sequence[Outcome]) -> None:
     """Write all parts into `folder`.
 
     Args:
         folder: where the parts go; made if need be.
-        runs: what papermill noted about each section, by name.
+        outcomes: what became of each section.
     """
-    beside = Beside(*(results.read(name) for name in ("evaluation-test_12ep", "leaks-test", "ceiling-test")))
     parts = {
-        "headline": headline(results.read("evaluation-test"), beside),
-        "provenance": provenance_tables(runs),
+        "headline": claim(),
+        "disagreements": list_faults(outcomes),
+        "provenance": provenance_tables(outcomes),
         "proxies": proxy_table(),
         **{f"api_{page}": api(page) for page in API},
     }
@@ -55,10 +57,20 @@ def write_parts(folder: Path, runs: Mapping[str, Mapping[str, Any]]) -> None:
         (folder / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def provenance_tables(runs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def claim(folder: Path = RESULTS) -> list[str]:
+    """Return the claim and the headline table, or a box that tells why the deposit does not give them."""
+    try:
+        names = ("evaluation-test_12ep", "leaks-test", "ceiling-test")
+        beside = Beside(*(results.read(name, folder) for name in names))
+        return list(headline(results.read("evaluation-test", folder), beside))
+    except (InputError, LookupError) as error:
+        return [":::{danger} The deposit does not give the headline", in_prose(str(error)), ":::"]
+
+
+def provenance_tables(outcomes: Iterable[Outcome]) -> Iterator[str]:
     """Yield the tables on how each section was executed, and with what."""
     yield from ("| Section | Parameters given | Executed | Seconds |", "|---|---|---|---:|")
-    for name, run in runs.items():
+    for run, name in ((outcome.run, outcome.section) for outcome in outcomes):
         given = describe(run["parameters"])
         yield f"| [](../notebooks/{name}) | {given} | {run['start_time'][:19]} | {run['duration']:.0f} |"
     yield from ("", "| Built with | |", "|---|---|")

@@ -1,18 +1,29 @@
 """What a notebook puts on its page: numbers, tables, figures and notes, each checked before it is glued.
 
 `myst_nb.glue` stores a value under a name; the page's prose then refers to it. It takes NaN without a word,
-hence the check here. Nothing is displayed by these functions: the prose says where a value appears.
+hence the check here. The prose says where a value appears; only a disagreement is shown where it happens.
 """
 
-from collections.abc import Mapping
+import html
+import itertools
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import pandas as pd
+from IPython.display import display
 from matplotlib.figure import Figure
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from myst_nb import glue  # type: ignore[import-untyped]
 
-from zcp.paths import data_folder
-from zcp.results import finite
+from zcp import parameters
+from zcp.outcomes import RECORD, TEXT, one_line
+from zcp.paths import NOTEBOOKS, data_folder
+from zcp.results import DisagreementError, finite
+
+#: Rows of a disagreement that a page shows.
+SHOWN = 20
+_numbers = itertools.count(1)
 
 
 class _Prose:
@@ -23,6 +34,109 @@ class _Prose:
 
     def _repr_markdown_(self) -> str:
         return self.text
+
+
+class _Box:
+    """A disagreement, as the theme shows an admonition: the message and the values that disagree."""
+
+    def __init__(self, message: str, table: pd.DataFrame | None) -> None:
+        self.message, self.table = message, table
+
+    def __repr__(self) -> str:
+        return f"Disagreement: {self.message}"
+
+    def _repr_html_(self) -> str:
+        rows = ""
+        if self.table is not None:
+            wrong = self.table[~_agrees(self.table)]
+            rows = wrong.head(SHOWN).to_html(index=False, border=0, float_format="{:.6g}".format)
+            if len(wrong) > SHOWN:
+                rows += f"<p>The first {SHOWN} of {len(wrong):,} values that disagree.</p>"
+        return (
+            '<div class="admonition danger"><p class="admonition-title">This does not agree with the deposit'
+            f"</p><p>{html.escape(self.message)}</p>{rows}</div>"
+        )
+
+
+def check_parameters(section: str, values: Mapping[str, object]) -> None:
+    """Refuse values of parameters that the section does not know what to do with.
+
+    `zcp run` has done so before the kernel starts; this is for Jupyter and plain papermill.
+
+    Args:
+        section: name of the notebook.
+        values: its variables: `globals()`.
+
+    Raises:
+        InputError: if a value is not allowed, or the profile does not read it.
+    """
+    parameters.check_values(NOTEBOOKS / f"{section}.ipynb", values)
+
+
+def check(function: Callable[..., Any], *args: object, **kwargs: object) -> Any:
+    """Call a check of live values; a disagreement is shown in a box, and the page goes on.
+
+    A record stays in the executed notebook (`zcp.outcomes`); the landing page and the command tell of it.
+
+    Args:
+        function: raises `DisagreementError` where values differ.
+        args: its arguments.
+        kwargs: more of them.
+
+    Returns:
+        What the function returns; where it raised, the table of the compared values, or None if it has none.
+    """
+    try:
+        found, message = function(*args, **kwargs), ""
+    except DisagreementError as error:
+        found, message = getattr(error, "table", None), one_line(str(error))
+        display(_Box(message, found))  # type: ignore[no-untyped-call]
+    name = f"{function.__module__.removeprefix('zcp.')}.{function.__name__}"
+    record = {"check": name, "values": sum(map(_count, _frames(found))), "message": message}
+    scrapbook = {"name": f"{RECORD}{next(_numbers)}", "mime_prefix": TEXT.removesuffix("text/plain")}
+    display({TEXT: json.dumps(record)}, raw=True, metadata={"scrapbook": scrapbook})  # type: ignore[no-untyped-call]
+    return found
+
+
+def show_agreement(name: str, *found: Any) -> None:
+    """Glue a sentence: how many values agree, and the largest differences; or that they do not.
+
+    Args:
+        name: of the glued text.
+        found: what `check` returned, one or several.
+    """
+    frames = [frame for each in found for frame in _frames(each)]
+    total = sum(map(_count, frames))
+    wrong = sum(int((~_agrees(frame)).sum()) for frame in frames)
+    if wrong or any(each is None for each in found):
+        count = f"{wrong:,} of {total:,} values do" if wrong else "Some values do"
+        show_text(name, f"**{count} not agree**, see the box above.")
+        return
+    largest: dict[str, float] = {}
+    for frame in frames:
+        for column in _differences(frame):
+            what = column.removesuffix("difference").removesuffix("_")
+            largest[what] = max(largest.get(what, 0.0), frame[column].abs().max())
+    worst = ", ".join(f"{value:.1e} in `{what}`" for what, value in largest.items() if what and value > 0)
+    differences = f"; the largest difference is {worst}" if worst else ""
+    show_text(name, f"{total:,} values agree{differences}.")
+
+
+def _frames(found: Any) -> Iterable[pd.DataFrame]:
+    return found.values() if isinstance(found, dict) else [] if found is None else [found]
+
+
+def _agrees(frame: pd.DataFrame) -> "pd.Series[bool]":
+    return frame.get("agrees", pd.Series(True, frame.index)).astype(bool)
+
+
+def _differences(frame: pd.DataFrame) -> list[str]:
+    return [column for column in map(str, frame) if column.endswith("difference")]
+
+
+def _count(frame: pd.DataFrame) -> int:
+    columns = _differences(frame)
+    return int(frame[columns].notna().to_numpy().sum()) if columns else len(frame)
 
 
 def show_number(name: str, value: float, form: str = "{:.2f}") -> None:

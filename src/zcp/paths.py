@@ -11,6 +11,8 @@ RESULTS = PROJECT / "data" / "results"
 PUBLISHED = PROJECT / "data" / "published"
 GOLDEN = PROJECT / "data" / "golden"
 RUNS = PROJECT / "data" / "runs"
+BOOK = PROJECT / "book"
+NOTEBOOKS = PROJECT / "notebooks"
 
 
 def data_folder() -> Path | None:

@@ -28,6 +28,7 @@ class Scores(dict[str, float]):
         steps: the steps that each proxy needed: its initialisation group's preparation, the statistics that
             it read, and its own arithmetic. The cost of a set of proxies is the sum over the union.
         passes: by initialisation, how often the network ran (`forward`, `backward`, `double_backward`).
+        step_passes: the same by step; those of a proxy alone are the sum over its `steps`.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,7 @@ class Scores(dict[str, float]):
         self.seconds: dict[str, float] = {}
         self.steps: dict[str, tuple[str, ...]] = {}
         self.passes: dict[str, Counter[str]] = {}
+        self.step_passes: dict[str, Counter[str]] = {}
 
 
 def score(
@@ -137,6 +139,8 @@ def _score_group(
         scores.steps[name] = (f"{group}_init", *(f"{group}_{need}" for need in sorted(needs)), name)
     for step, seconds in statistics.seconds.items():
         scores.seconds[step if step in scores else f"{group}_{step}"] = seconds
+    for step, counted in statistics.step_passes.items():
+        scores.step_passes[step if step in scores else f"{group}_{step}"] = counted
     scores.passes[group] = statistics.passes
 
 

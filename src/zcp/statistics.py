@@ -73,6 +73,7 @@ class Statistics(Lazy):
     Attributes:
         passes: how often the network ran: `forward`, `backward`, and `double_backward`, where passes on a
             single sample count as well.
+        step_passes: the same by the step that they were run for, as `seconds`.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Statistics(Lazy):
             (engine.lay_out(x.to(self.device, self.dtype)), y.to(self.device)) for x, y in batches
         ]
         self.passes: Counter[str] = Counter()
+        self.step_passes: dict[str, Counter[str]] = {}
         self._draw = draw or SeededDraw(0)
         self._second_order = second_order
         self._expressions = tuple(dict.fromkeys(expressions))
@@ -106,6 +108,20 @@ class Statistics(Lazy):
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return super().clock()
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[set[str]]:
+        """Charge the block's own time and passes to `name`; the set that it yields receives what it reads."""
+        before = self.passes - self._charged()
+        with super().reading(name) as needs:
+            try:
+                yield needs
+            finally:
+                own = self.passes - self._charged() - before
+                self.step_passes[name] = self.step_passes.get(name, Counter()) + own
+
+    def _charged(self) -> Counter[str]:
+        return sum(self.step_passes.values(), Counter())
 
     def noise(self, name: str, shape: Sequence[int]) -> Tensor:
         """Return a standard normal tensor of this shape, always the same for the same name."""

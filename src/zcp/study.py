@@ -2,36 +2,37 @@
 
 * The order is written once, as the entries of `book/_toc.yml` that lie in `notebooks/`.
 * A section is a notebook without outputs; its executed copy becomes the page of the same name in the book.
-* Parameters are checked against the notebook's own `parameters` cell before a kernel starts, because
-  papermill accepts an unknown name and checks no type.
+* Parameters are checked against the notebook's own `parameters` cell before a kernel starts
+  (`zcp.parameters`), because papermill accepts an unknown name and checks no type.
+* No section costs the reader another one: a disagreement and a crash are told, and the study goes on.
 * The last cell of each notebook is `from zcp.study import provenance; provenance()`.
 """
 
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from zcp.crashes import keep_page
 from zcp.errors import InputError
-from zcp.paths import PROJECT
+from zcp.outcomes import Outcome, read_outcome, summarise
+from zcp.parameters import PROFILES, Parameter, check_parameters, read_parameters
+from zcp.paths import BOOK, NOTEBOOKS, PROJECT, data_folder
 from zcp.provenance import provenance
 
 __all__ = [
     "StudyError",
-    "check_parameters",
     "find_section",
     "provenance",
+    "require_agreement",
     "run_section",
     "run_study",
     "sections",
 ]
 
-BOOK = PROJECT / "book"
-NOTEBOOKS = PROJECT / "notebooks"
-PROFILES = ("quick", "paper")
-
 
 class StudyError(RuntimeError):
-    """A section or the book failed; the message shows the cell and its error, or where to look."""
+    """Something did not come out again, a section crashed, or the book was not built."""
 
 
 def sections(toc: Path = BOOK / "_toc.yml") -> list[str]:
@@ -57,64 +58,15 @@ def find_section(name: str) -> str:
     """Return the full name of a section given by its number (`2`, `02`) or name.
 
     Raises:
-        InputError: if the study has no such section.
+        InputError: if the study has no such section, or the table of contents lacks it.
     """
-    for section in sections():
+    names = sections()
+    for section in [*names, *sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))]:
         if name == section or name.zfill(2) == section.split("_")[0]:
+            if section not in names:
+                raise InputError(_not_listed(section))
             return section
-    raise InputError(f"the study has no section {name!r}; it has {', '.join(sections())}")
-
-
-def _bool(text: str) -> bool:
-    return {"true": True, "false": False}[text.lower()]
-
-
-_PARSERS: dict[str, Callable[[str], object]] = {"int": int, "float": float, "str": str, "bool": _bool}
-
-
-def _convert(value: object, annotation: str) -> object:
-    """Return `value` as the annotated type; raise LookupError or ValueError where it is not of that type."""
-    if annotation.startswith("list["):
-        items = value.split(",") if isinstance(value, str) else value
-        if not isinstance(items, list):
-            raise ValueError
-        return [_convert(item, annotation[5:-1]) for item in items if item != ""]
-    parse = _PARSERS[annotation]
-    if isinstance(value, str):
-        return parse(value)
-    if type(value).__name__ == annotation:
-        return value
-    if annotation == "float" and type(value) is int:
-        return float(value)
-    raise ValueError
-
-
-def check_parameters(notebook: Path, given: Mapping[str, object]) -> dict[str, object]:
-    """Return `given` with every value in the type that the notebook's `parameters` cell declares for it.
-
-    Args:
-        notebook: the notebook's file.
-        given: name -> value, or the value's text as on a command line; a list's text is comma-separated.
-
-    Raises:
-        InputError: if a name is unknown to the notebook, or a value is not of the declared type.
-    """
-    import papermill
-
-    declared = {p["name"]: p["inferred_type_name"] for p in papermill.inspect_notebook(notebook).values()}
-    checked: dict[str, object] = {}
-    for name, value in given.items():
-        if name not in declared:
-            known = ", ".join(f"{name} ({kind})" for name, kind in declared.items()) or "none"
-            raise InputError(f"{notebook.name} has no parameter {name!r}; its parameters: {known}")
-        try:
-            checked[name] = _convert(value, declared[name])
-        except (LookupError, ValueError):
-            message = (
-                f"parameter {name!r} of {notebook.name} is declared as {declared[name]}; {value!r} is not"
-            )
-            raise InputError(message) from None
-    return checked
+    raise InputError(f"the study has no section {name!r}; it has {', '.join(names)}")
 
 
 def run_section(
@@ -122,35 +74,57 @@ def run_section(
 ) -> Path:
     """Execute one section with papermill and return the executed copy.
 
+    A disagreement is shown on the page (`zcp.pages.check`); a section that crashes keeps a page that says so.
+    What became of the section is read with `zcp.outcomes.read_outcome`.
+
     Args:
         name: number or name of the section.
         parameters: values that replace the notebook's defaults.
         output: where the executed copy goes; its page in the book where None.
 
     Raises:
-        InputError: if the section or a parameter is unknown, or a value has the wrong type; no kernel starts.
-        StudyError: if a cell raises; the copy then ends at that cell, other sections' copies stay.
+        InputError: if the section or a parameter is unknown, or a value is not allowed; no kernel starts.
     """
-    import papermill
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     notebook = NOTEBOOKS / f"{find_section(name)}.ipynb"
     checked = check_parameters(notebook, parameters or {})
     target = output or BOOK / "notebooks" / notebook.name
     target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
     try:
+        _execute(notebook, target, checked)
+    except PapermillExecutionError as error:
+        keep_page(target, notebook, f"{error.ename}: {error.evalue}")
+    except DeadKernelError as error:
+        keep_page(target, notebook, f"its process ended ({error}), perhaps for want of memory")
+    _fold_injected_parameters(target)
+    return target
+
+
+def _execute(notebook: Path, target: Path, parameters: dict[str, object]) -> None:
+    """Run a notebook in a process whose libraries take one thread, and which no other machine can reach.
+
+    On busy cores two threads that wait for one another take ten times as long as one. The kernel is spoken to
+    through files, as the default, an unencrypted socket, is open to all users and warns of it.
+    """
+    import papermill
+    from traitlets.config import Config
+
+    from zcp.collect.pool import one_thread
+
+    with tempfile.TemporaryDirectory(prefix="zcp-") as folder, one_thread():
+        connection = {"transport": "ipc", "ip": f"{folder}/kernel"}
         papermill.execute_notebook(
             notebook,
             target,
-            checked,
+            parameters,
             kernel_name="python3",
             cwd=PROJECT,
             progress_bar={"desc": notebook.stem},
+            config=Config(KernelManager=connection, AsyncKernelManager=connection),
         )
-    except PapermillExecutionError as error:
-        raise StudyError(f"{error}\n{notebook.stem} failed; it is kept up to that cell in {target}") from None
-    _fold_injected_parameters(target)
-    return target
 
 
 def _fold_injected_parameters(notebook: Path) -> None:
@@ -164,20 +138,55 @@ def _fold_injected_parameters(notebook: Path) -> None:
     nbformat.write(contents, notebook)
 
 
-def run_study(profile: str = "quick") -> None:
-    """Execute all sections in order, with progress; stop at the first that fails.
+def run_study(profile: str = "quick") -> list[Outcome]:
+    """Execute all sections in order, with progress, and return what became of each.
+
+    Neither a disagreement nor a crash stops the study: both are told at once, on the pages, and at the end.
 
     Args:
         profile: `quick` checks a slice of each section against the deposited results; `paper` recomputes all.
-    """
-    import papermill
 
+    Raises:
+        InputError: if the profile is unknown, `ZCP_DATA` names no folder, or a section cannot be run.
+    """
     if profile not in PROFILES:
         raise InputError(f"unknown profile {profile!r}; choose one of {', '.join(PROFILES)}")
-    names = sections()
+    data_folder()
+    names = _require_sections()
+    given = {n: {"profile": profile} if "profile" in declared else {} for n, declared in names.items()}
+    outcomes = []
     for number, name in enumerate(names, start=1):
         print(f"[{number}/{len(names)}] {name} (profile {profile})", flush=True)
         started = time.monotonic()
-        tiered = "profile" in papermill.inspect_notebook(NOTEBOOKS / f"{name}.ipynb")
-        run_section(name, {"profile": profile} if tiered else {})
+        outcomes.append(read_outcome(run_section(name, given[name])))
+        for fault in outcomes[-1].faults:
+            print(f"[{number}/{len(names)}] {name}: {fault}", flush=True)
         print(f"[{number}/{len(names)}] {name} done in {time.monotonic() - started:.0f} s", flush=True)
+    return outcomes
+
+
+def _require_sections() -> dict[str, dict[str, Parameter]]:
+    """Return the parameters of every section, in order.
+
+    Raises:
+        InputError: if a notebook is not in the table of contents, or cannot be run.
+    """
+    names = sections()
+    for notebook in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
+        if notebook.stem not in names:
+            raise InputError(_not_listed(notebook.stem))
+    return {name: read_parameters(NOTEBOOKS / f"{name}.ipynb") for name in names}
+
+
+def _not_listed(section: str) -> str:
+    return f"notebooks/{section}.ipynb is not in book/_toc.yml; add the line `- file: notebooks/{section}`"
+
+
+def require_agreement(outcomes: Iterable[Outcome]) -> None:
+    """End with what disagrees or crashed, where anything did.
+
+    Raises:
+        StudyError: if a section disagrees with the deposit or crashed; the message has a line for each.
+    """
+    if summary := summarise(outcomes):
+        raise StudyError(f"not everything came out again; the pages show the values\n{summary}")

@@ -72,7 +72,7 @@ def _serve(connection: Connection, function: Function) -> None:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Let processes that start in this block run libraries with one thread."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
@@ -96,7 +96,7 @@ class _Worker:
         self.beside = 0  # workers that there could be when the task began
         self.is_ready = False
         self.process = context.Process(target=_serve, args=(theirs, function), daemon=True)
-        with _one_thread():
+        with one_thread():
             self.process.start()
         theirs.close()
 
