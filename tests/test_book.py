@@ -12,7 +12,6 @@ from browser import check_site, find_chromium, serve, shown_faults
 from zcp import book, buttons, generated, results, study
 from zcp.collect import scores_path
 from zcp.ensemble.examples import available_target
-from zcp.errors import InputError
 from zcp.paths import PROJECT, RESULTS
 from zcp.study import BOOK, StudyError, require_agreement, sections
 
