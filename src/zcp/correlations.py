@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from zcp.ensemble.examples import Examples
-from zcp.ensemble.features import ONE_HOT
 from zcp.ensemble.published import COLUMNS, read_table
 from zcp.metrics import rank_scores, spearman
 from zcp.population import AZ_NAS_PARTS, az_nas
-from zcp.registry import get_proxy
+from zcp.registry import REGISTRY, get_proxy
 from zcp.results import Deposit, agree
 from zcp.seeding import seed_for
 
@@ -57,7 +56,8 @@ def _rows(examples: Examples) -> Iterator[dict[str, object]]:
         draws = np.random.default_rng(seed_for("bootstrap", space, dataset)).integers(
             len(part), size=(RESAMPLES, len(part))
         )
-        for proxy in [str(name) for name in part.features if name not in ONE_HOT]:
+        # Of a proxy that was withdrawn the direction is not known any more.
+        for proxy in [str(name) for name in part.features if name in REGISTRY or name in POPULATION]:
             values = part.features[proxy].to_numpy(float)
             turned = values if proxy in POPULATION or get_proxy(proxy).larger_is_better else -values
             ranks = rank_scores(np.where(np.isfinite(values), turned, -np.inf))

@@ -31,6 +31,8 @@ class Proxy:
         optional: why it is scored only where it is asked for by name, such as that it takes gradient steps
             and so is not free of training; empty for the others.
         expression: the formula, where the proxy is one.
+        version: of the definition; values of different versions are never mixed.
+        older: the (proxy, version) whose old definition this is; None for most.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Proxy:
     second_order: bool = False
     optional: str = ""
     expression: Expression | None = None
+    version: int = 1
+    older: tuple[str, int] | None = None
 
     @property
     def summary(self) -> str:
@@ -62,6 +66,8 @@ def proxy(
     larger_is_better: bool = True,
     second_order: bool = False,
     optional: str = "",
+    version: int = 1,
+    older: tuple[str, int] | None = None,
 ) -> Callable[[Function], Function]:
     """Register the decorated function under its own name; the arguments are those of `Proxy`."""
 
@@ -70,7 +76,17 @@ def proxy(
         if name in REGISTRY:
             raise ValueError(f"a proxy called {name!r} is registered already")
         REGISTRY[name] = Proxy(
-            name, function, init, source, data, labels, larger_is_better, second_order, optional
+            name,
+            function,
+            init,
+            source,
+            data,
+            labels,
+            larger_is_better,
+            second_order,
+            optional,
+            version=version,
+            older=older,
         )
         return function
 
@@ -98,3 +114,20 @@ def get_proxy(name: str) -> Proxy:
     near = difflib.get_close_matches(name, REGISTRY)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose of {', '.join(REGISTRY)}"
     raise InputError(f"unknown proxy {name!r}; {hint}")
+
+
+def proxy_of_version(name: str, version: int) -> Proxy:
+    """Return the proxy that computes a version of the definition of `name`: itself, or one of another name.
+
+    Raises:
+        InputError: if there is no proxy `name`, or none computes this version any more.
+    """
+    current = get_proxy(name)
+    if current.version == version:
+        return current
+    for known in REGISTRY.values():
+        if known.older == (name, version):
+            return known
+    raise InputError(
+        f"the proxy {name} is of version {current.version} here, and none computes its version {version}"
+    )

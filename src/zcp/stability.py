@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from zcp.collect import recorded_versions
 from zcp.metrics import rank_scores, spearman
 from zcp.registry import REGISTRY
 
@@ -21,7 +22,13 @@ def batch_stability(scores: Mapping[int, pd.DataFrame], reference: int) -> pd.Da
     """
     keys = ["space", "index", "dataset"]
     whole = scores[reference]
-    proxies = [p for p in REGISTRY if all(p in table for table in scores.values())]
+    recorded = [recorded_versions(table) for table in scores.values()]
+    # Old and new definitions of a proxy are two proxies.
+    proxies = [
+        p
+        for p in REGISTRY
+        if all(p in table for table in scores.values()) and len({known.get(p, 1) for known in recorded}) == 1
+    ]
     rows = []
     for batch, table in scores.items():
         if batch == reference:

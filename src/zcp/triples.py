@@ -8,7 +8,7 @@ alone (weight of the second). Passes: D (the first batch), N (standard normal in
 play no part.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,23 +37,6 @@ class Triple(NamedTuple):
     first: Call
     second: Call
     third: Call
-
-
-#: Picks the triples of a pass through a network; None stands for one that could not be read.
-Rule = Callable[[nn.Module, Pass], Sequence[Triple | None]]
-
-
-def executed_triples(_network: nn.Module, forward: Pass) -> list[Triple | None]:
-    """Return every ReLU, convolution, batch norm that ran as a chain, each on what the last one gave."""
-    made = {call.output: call for call in forward.calls}
-    found: list[Triple | None] = []
-    for third in forward.of(nn.BatchNorm2d):
-        second = made.get(_origin(third.input))
-        is_convolution = second is not None and isinstance(second.module, nn.Conv2d)
-        first = made.get(_origin(second.input)) if second and is_convolution else None
-        if second and first and isinstance(first.module, nn.ReLU):
-            found.append(Triple(first, second, third))
-    return found
 
 
 def _origin(tensor: Tensor) -> Tensor:
@@ -136,7 +119,7 @@ def activations(forward: Pass) -> list[Tensor]:
     return [tensor for tensor in dict.fromkeys(found) if _origin(tensor) is not forward.inputs]
 
 
-def evaluate(s: "Statistics", rule: Rule, expressions: Sequence[Expression]) -> list[list[float]]:
+def evaluate(s: "Statistics", expressions: Sequence[Expression]) -> list[list[float]]:
     """Return, for each triple, the mean over the elements of each formula's value; 0 where it cannot be read.
 
     Raises:
@@ -149,7 +132,7 @@ def evaluate(s: "Statistics", rule: Rule, expressions: Sequence[Expression]) -> 
         if not names and which != "D":
             continue
         forward, found = _take(s, which, weights=any(name.startswith("wtgrad") for name in names))
-        triples = [_readable(triple, forward) for triple in rule(s.network, forward)]
+        triples = [_readable(triple, forward) for triple in reference_triples(s.network, forward)]
         if not triples:
             raise Undefined("the network ran no ReLU, convolution and batch norm in a row")
         evaluations = evaluations or [triple and _evaluation(s, program, triple) for triple in triples]

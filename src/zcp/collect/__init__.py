@@ -7,7 +7,7 @@ from zcp.collect.order import Unit, first, plan, sampling_order
 from zcp.collect.pool import Pool
 from zcp.collect.row import score_row
 from zcp.collect.run import collect
-from zcp.collect.settings import Settings, choose_settings
+from zcp.collect.settings import Settings, choose_settings, outdated, recorded_versions
 from zcp.collect.store import load_scores, scores_path
 
 #: What the command line registers.
@@ -26,7 +26,9 @@ __all__ = [
     "load_scores",
     "merge_command",
     "merge_shards",
+    "outdated",
     "plan",
+    "recorded_versions",
     "sampling_order",
     "score_row",
     "scores_path",

@@ -12,6 +12,7 @@ from zcp.collect.settings import DTYPES, Settings
 from zcp.datasets import ALL_DATASETS
 from zcp.errors import InputError
 from zcp.inputs import Batch, gaussian_batches, image_batches
+from zcp.registry import get_proxy
 from zcp.scoring import score
 from zcp.seeding import seed_for
 from zcp.spaces import build, get_space
@@ -75,6 +76,12 @@ def failed_row(space: str, index: int, dataset: str, settings: Settings, reason:
 
 def _batches(dataset: str, settings: Settings, device: str) -> list[Batch]:
     """Return the batches that `settings` ask for, made once a process."""
+    for name in settings.proxies:
+        if (asked := settings.versions.get(name, 1)) != (current := get_proxy(name).version):
+            raise InputError(
+                f"the settings ask for version {asked} of the proxy {name}, which is of version {current} "
+                "here; old and new values are not mixed, so collect into a new file"
+            )
     if settings.inputs == "images":
         wanted, found = settings.images.get(dataset), image_digests([dataset])[dataset]
         if wanted != found:

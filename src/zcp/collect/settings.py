@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
+import pandas as pd
 import torch
 
 from zcp.collect.digests import image_digests
 from zcp.errors import InputError
 from zcp.provenance import versions
-from zcp.registry import default_proxies, get_proxy, list_proxies
+from zcp.registry import REGISTRY, default_proxies, get_proxy, list_proxies
 
 INPUTS = ("images", "gaussian")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -35,7 +36,8 @@ class Settings:
         images: SHA-256 of pixels and labels, by dataset; empty for Gaussian inputs.
         init: as for `zcp.score`.
         dtype: of weights and inputs.
-        zcp: version of this package; told, but not compared: what defines a score is the rest.
+        zcp: version of this package; told, but not compared: the definitions of the proxies have their own.
+        versions: of the definitions of the proxies, by name, where it is not the first.
     """
 
     proxies: tuple[str, ...]
@@ -47,6 +49,12 @@ class Settings:
     init: str = "paper"
     dtype: str = "float32"
     zcp: str = field(default_factory=lambda: versions(())["zcp"])
+    versions: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, proxies: Sequence[str]) -> "Settings":
+        """Return the settings with these proxies only."""
+        kept = {name: version for name, version in self.versions.items() if name in proxies}
+        return replace(self, proxies=tuple(proxies), versions=kept)
 
     def differences(self, other: "Settings") -> list[str]:
         """Return one line for each setting that differs; images are compared where both know the dataset."""
@@ -56,7 +64,11 @@ class Settings:
         ]
         mine, theirs = set(self.proxies), set(other.proxies)
         pairs += [("proxies (those in one only)", _listed(mine - theirs), _listed(theirs - mine))]
-        simple = [f.name for f in fields(self) if f.name not in ("images", "proxies", "zcp")]
+        pairs += [
+            (f"version of {name}", str(self.versions.get(name, 1)), str(other.versions.get(name, 1)))
+            for name in sorted(mine & theirs)
+        ]
+        simple = [f.name for f in fields(self) if f.name not in ("images", "proxies", "versions", "zcp")]
         pairs += [(name, getattr(self, name), getattr(other, name)) for name in simple]
         return [f"{name}: {ours} against {others}" for name, ours, others in pairs if ours != others]
 
@@ -97,7 +109,30 @@ def choose_settings(
         seed=seed,
         inputs=inputs,
         images={} if inputs == "gaussian" else image_digests(datasets),
+        versions={name: version for name in sorted(wanted) if (version := get_proxy(name).version) != 1},
     )
+
+
+def recorded_versions(scores: pd.DataFrame) -> dict[str, int]:
+    """Return the versions of the definitions that a table of `load_scores` was computed with, by proxy."""
+    settings = scores.attrs.get("settings", {})
+    return {name: settings.get("versions", {}).get(name, 1) for name in settings.get("proxies", ())}
+
+
+def outdated(scores: pd.DataFrame) -> dict[str, tuple[int, int | None]]:
+    """Return the columns of a table of `load_scores` that hold another definition than the registry's.
+
+    They are old values: to be shown, and not to be compared with scores that are computed now.
+
+    Returns:
+        proxy -> (the version that the table records, the current one; None where the proxy was withdrawn).
+    """
+    found = {}
+    for name, version in recorded_versions(scores).items():
+        current = REGISTRY[name].version if name in REGISTRY else None
+        if current != version:
+            found[name] = (version, current)
+    return found
 
 
 def environment(device: str) -> dict[str, str]:
@@ -161,6 +196,8 @@ class Origin:
             InputError: if a setting is missing or unknown.
         """
         own = {key: value for key, value in data.items() if key not in ("environments", "steps")}
+        # Files from before there were versions hold the first of each.
+        own = {"versions": {}} | own
         expected = {f.name for f in fields(Settings)}
         if set(own) != expected:
             odd = ", ".join(sorted(set(own) ^ expected))

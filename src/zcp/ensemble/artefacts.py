@@ -23,6 +23,7 @@ from zcp.errors import InputError
 from zcp.paths import PROJECT
 from zcp.population import AZ_NAS_PARTS
 from zcp.provenance import versions
+from zcp.registry import proxy_of_version
 from zcp.results import sha256
 
 FORMAT = 1
@@ -48,8 +49,8 @@ TRUSTED = (
     "sklearn._loss.link.IdentityLink",
     "sklearn._loss.link.Interval",
 )
-# Versions that must agree, up to so many of their numbers. Of zcp it is FORMAT that must: it changes with the
-# classes that an artefact holds.
+# Versions that must agree, up to so many of their numbers. Not zcp's: features are computed in the versions
+# of their definitions that the scores were recorded with (`Artefact.proxy_of`).
 MUST_AGREE = {"scikit-learn": 2}
 
 
@@ -79,6 +80,15 @@ class Artefact:
     def features(self) -> list[str]:
         """Names of the features, in alphabetical order."""
         return [str(name) for name in self.estimator.feature_names_in_]
+
+    def proxy_of(self, feature: str) -> str:
+        """Return the name of the proxy that computes a feature in the version that the model was fitted on.
+
+        Raises:
+            InputError: if there is none any more.
+        """
+        version = self.scores["scores_settings"].get("versions", {}).get(feature, 1)
+        return proxy_of_version(feature, version).name
 
     def width(self, space: str, dataset: str, level: float) -> float:
         """Return the half-width of the interval of a cell, percent.

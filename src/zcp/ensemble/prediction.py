@@ -148,10 +148,14 @@ def _score(
     names = [name for name in artefact.features if not name.startswith("dataset=")]
     ranked = "az_nas" in names
     wanted = [name for name in names if name != "az_nas"]
-    scores = score(network, batches, [*wanted, *(AZ_NAS_PARTS if ranked else ())], seed=seed)
+    # The definitions of today may be newer than those that the model was fitted on.
+    computed = {name: artefact.proxy_of(name) for name in (*wanted, *(AZ_NAS_PARTS if ranked else ()))}
+    notes += [f"{name}: as {old}, its older definition" for name, old in computed.items() if name != old]
+    scores = score(network, batches, computed.values(), seed=seed)
     notes += [f"{name}: {reason}" for name, reason in scores.reasons.items()]
-    found = {name: float(scores[name]) for name in wanted}
+    values = {name: float(scores[proxy]) for name, proxy in computed.items()}
+    found = {name: values[name] for name in wanted}
     if ranked:
-        found["az_nas"] = rank_in_population(dict(scores), artefact.population[f"{space} {dataset}"])
+        found["az_nas"] = rank_in_population(values, artefact.population[f"{space} {dataset}"])
     found |= {name: float(name == f"dataset={dataset}") for name in artefact.features if "=" in name}
     return {name: found[name] for name in artefact.features}

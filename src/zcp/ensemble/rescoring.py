@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from zcp.collect import Pool, Settings, Unit, collect, load_scores, score_row
+from zcp.collect import Pool, Settings, Unit, collect, load_scores, outdated, score_row
 from zcp.collect.settings import Origin
 from zcp.errors import InputError
 from zcp.golden import FLOAT32
+from zcp.provenance import versions
 from zcp.registry import get_proxy
 from zcp.results import DisagreementError
 from zcp.seeding import seed_for
@@ -22,9 +23,13 @@ KEY = ["space", "index", "dataset"]
 
 
 def choose_proxies(scores: pd.DataFrame, images: bool) -> list[str]:
-    """Return the proxies of a scores file that can be scored here: all, or those that need no image."""
+    """Return the proxies of a scores file that can be scored here: all, or those that need no image.
+
+    Columns of an older definition are left out (`zcp.collect.outdated`).
+    """
     settings = Origin.from_json(scores.attrs["settings"]).settings
-    return [p for p in settings.proxies if images or settings.inputs != "images" or not _reads_images(p)]
+    proxies = [p for p in settings.proxies if p not in outdated(scores)]
+    return [p for p in proxies if images or settings.inputs != "images" or not _reads_images(p)]
 
 
 def _reads_images(proxy: str) -> bool:
@@ -112,7 +117,8 @@ def _interquartile(scores: pd.DataFrame, proxies: Sequence[str]) -> pd.DataFrame
 
 def _without_images(settings: Settings, proxies: Sequence[str]) -> Settings:
     """Return the settings for these proxies; noise stands in for images that none of them reads."""
-    wanted = replace(settings, proxies=tuple(proxies))
+    # The deposit may be of an earlier zcp whose definitions of these proxies are still the same.
+    wanted = replace(settings.of(proxies), zcp=versions(["zcp"])["zcp"])
     if any(map(_reads_images, proxies)):
         return wanted
     return replace(wanted, inputs="gaussian", images={})

@@ -10,7 +10,8 @@ of it is in this module:
 * `cosine_similarity`: summed over the rows (first dimension, rest), each 0 where a row is 0;
 * `mat_mul`: of (first dimension, rest), 1-d on the left a row and on the right a column, the inner dimension
   cut to the shorter; a product with a 0-d is elementwise;
-* `determinant`: of the last two dimensions cut to a square, in float64; 0-d and 1-d give their first element;
+* `determinant`: of the last two dimensions cut to a square, in float64, and of whole numbers without rounding
+  (`zcp.exact`); 0-d and 1-d give their first element;
 * `transpose`: swaps the last two dimensions, nothing below 2-d;
 * `eigenvalue_ratio`, `general_eigenvalue_ratio`: NaN where A A^T is not finite;
 * `log`: 0 for what is not positive; `standardise`: NaN becomes 0, so that a single element gives 0.
@@ -33,7 +34,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zcp import kernels
+from zcp import exact, kernels
 from zcp.expressions.tree import Expression
 from zcp.spectra import eigenvalues
 
@@ -251,13 +252,29 @@ def _determinant_need(count: int, shapes: Shapes) -> list[int]:
     return [count * math.prod(shape[-2:]) if len(shape) > 1 else 1]
 
 
-def _determinant(v: Sequence[Tensor], s: Shapes, n: int, _maker: Maker) -> Tensor:
-    (shape,) = s
-    if len(shape) < 2:
-        return v[0][:, :1]
-    side = min(shape[-2:])
-    matrices = v[0][:, : n * math.prod(shape[-2:])].reshape(-1, *shape[-2:])[:, :side, :side]
-    return kernels.batched_determinant(matrices).reshape(len(v[0]), n)
+def _determinant(function: Callable[[Tensor], Tensor], meaning: str) -> Operator:
+    """`function` maps (count, side, side) to (count,)."""
+
+    def compute(v: Sequence[Tensor], s: Shapes, n: int, _m: Maker) -> Tensor:
+        (shape,) = s
+        if len(shape) < 2:
+            return v[0][:, :1]
+        side = min(shape[-2:])
+        matrices = v[0][:, : n * math.prod(shape[-2:])].reshape(-1, *shape[-2:])[:, :side, :side]
+        return function(matrices).reshape(len(v[0]), n)
+
+    return Operator(1, _determinant_shape, _determinant_need, compute, meaning)
+
+
+def _determinants(matrices: Tensor) -> Tensor:
+    """Return determinants, of matrices of whole numbers without rounding."""
+    whole = exact.are_whole(matrices)
+    if whole.all():
+        return exact.determinants(matrices).to(matrices.dtype)
+    found = kernels.batched_determinant(matrices)
+    if whole.any():
+        found[whole] = exact.determinants(matrices[whole]).to(found.dtype)
+    return found
 
 
 def _transpose_shape(shapes: Shapes) -> Shape:
@@ -352,8 +369,9 @@ OPERATORS: dict[str, Operator] = {
     "transpose": Operator(
         1, _transpose_shape, lambda n, s: [_blocks(n, s[0], -2)], _transpose, "last two dimensions swapped"
     ),
-    "determinant": Operator(
-        1, _determinant_shape, _determinant_need, _determinant, "determinant of the last two dimensions"
+    "determinant": _determinant(_determinants, "determinant of the last two dimensions"),
+    "determinant_literal": _determinant(
+        kernels.batched_determinant, "the same in floating point: rounding decides which is 0"
     ),
     "eigenvalue_ratio": _eigenvalue_ratio(torch.linalg.eigvalsh, "largest by smallest eigenvalue of A A^T"),
     "general_eigenvalue_ratio": _eigenvalue_ratio(torch.linalg.eigvals, "the same by a general solver"),

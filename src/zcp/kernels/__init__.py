@@ -71,6 +71,8 @@ def agreements(values: Tensor) -> Tensor:
 def batched_determinant(matrices: Tensor) -> Tensor:
     """Return determinants, computed in float64, in the precision of the matrices.
 
+    Of matrices of whole numbers rounding decides which are zero; see `zcp.exact`.
+
     Args:
         matrices: (count, side, side).
 
