@@ -31,6 +31,7 @@ def run(scorer, count=8, workers=2):
     return dict(Pool(workers).outcomes(task(scorer), units(count)))
 
 
+@pytest.mark.slow
 def test_dead_workers_are_replaced_until_a_network_has_killed_three(folder):
     found = run(collecting.deadly_row)
     assert set(found) == set(units(8))

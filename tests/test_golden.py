@@ -27,10 +27,7 @@ def only(arch: str, *keys: str) -> dict:
 
 @pytest.mark.parametrize(
     "arch",
-    [
-        arch if arch == "sss-0" else pytest.param(arch, marks=pytest.mark.slow)
-        for arch in CONTENT["values"]
-    ],
+    [arch if arch == "sss-0" else pytest.param(arch, marks=pytest.mark.slow) for arch in CONTENT["values"]],
 )
 def test_no_value_misses(arch):
     lines = list(check(FILE, [arch]))

@@ -198,6 +198,7 @@ for ending, type in (("", "fp32"), ("norm", "fp64")):
 """
 
 
+@pytest.mark.slow
 def test_kernels_compile_for_a_gpu_that_is_not_here():
     """The interpreter accepts what the compiler would refuse."""
     unary = [name for name in BOTH if OPERATORS[name].arity == 1]

@@ -7,6 +7,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -71,10 +72,8 @@ def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
     # zcp's own is that of the code that runs: the distribution zcp of the package index is something else.
     found = {"python": platform.python_version(), "zcp": zcp.__version__}
     for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
+        with suppress(PackageNotFoundError):
+            found.setdefault(package, version(package))
     return found
 
 

@@ -36,7 +36,7 @@ class Settings:
         images: SHA-256 of pixels and labels, by dataset; empty for Gaussian inputs.
         init: as for `zcp.score`.
         dtype: of weights and inputs.
-        zcp: version of this package; told, but not compared: what defines a score is the rest.
+        zcp: version of this package; told, but not compared: the definitions of the proxies have their own.
         versions: of the definitions of the proxies, by name, where it is not the first.
     """
 
