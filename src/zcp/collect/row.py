@@ -84,8 +84,8 @@ def _batches(dataset: str, settings: Settings, device: str) -> list[Batch]:
     for name in settings.proxies:
         if (asked := settings.versions.get(name, 1)) != (current := get_proxy(name).version):
             raise InputError(
-                f"the settings ask for version {asked} of the proxy {name}, which is of version {current} here; "
-                "old and new values are not mixed, so collect into a new file"
+                f"the settings ask for version {asked} of the proxy {name}, which is of version {current} "
+                "here; old and new values are not mixed, so collect into a new file"
             )
     if settings.inputs == "images":
         wanted, found = settings.images.get(dataset), image_digests([dataset])[dataset]
