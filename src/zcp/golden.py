@@ -68,7 +68,8 @@ class Line(NamedTuple):
         ] + self.note
         return (
             f"{self.arch:<10}{self.key:<22}{self.precision:<9}expected {self.expected:<14.8g}"
-            f"found {self.found:<14.8g}tolerance {self.tolerance:<9.2g}{verdict.rstrip()}"
+            f"found {self.found:<14.8g}tolerance {self.tolerance:<9.2g}"
+            f"{word} {self.note}".rstrip()
         )
 
 

@@ -30,7 +30,7 @@ def snip(s: Statistics) -> Tensor:
 def plain(s: Statistics) -> Tensor:
     r"""Signed connection sensitivity, $\sum_w w\,g$. A dead network gives 0.
 
-    The sum cancels, is taken in float64, and in single precision still hangs on the rounding of the gradients.
+    The sum cancels: it is taken in float64, and still hangs on the rounding of gradients in single precision.
     """
     return _inner(s, absolute=False)
 
