@@ -1,9 +1,11 @@
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from collecting import SETTINGS
 
-from zcp.collect.settings import Origin, choose_settings, environment
+from zcp.collect import score_row
+from zcp.collect.settings import Origin, choose_settings, environment, outdated
 from zcp.errors import InputError
 
 
@@ -30,6 +32,28 @@ def test_files_of_another_release_are_continued():
 def test_proxies_are_compared_by_name():
     other = replace(SETTINGS, proxies=("params", "zen"))
     assert SETTINGS.differences(other) == ["proxies (those in one only): synflow against zen"]
+
+
+def test_versions_of_definitions_are_recorded_and_never_mixed():
+    settings = choose_settings(["cifar10"], ["eznas", "params"], inputs="gaussian")
+    assert settings.versions == {"eznas": 2}
+    old = replace(settings, versions={})
+    assert settings.differences(old) == ["version of eznas: 2 against 1"]
+    with pytest.raises(InputError, match="not mixed.* version of eznas: 1 against 2"):
+        Origin(old).joined(Origin(settings), ("a.parquet", "this run"))
+    with pytest.raises(InputError, match="version 1 of the proxy eznas"):
+        score_row("sss", 0, "cifar10", old)
+    assert settings.of(["params"]).versions == {}
+
+
+def test_settings_without_versions_are_those_of_the_first():
+    data = Origin(replace(SETTINGS, proxies=("params", "eznas", "moon_phase"))).to_json()
+    del data["versions"]
+    assert Origin.from_json(data).settings.versions == {}
+    table = pd.DataFrame()
+    table.attrs["settings"] = data
+    assert outdated(table) == {"eznas": (1, 2), "moon_phase": (1, None)}
+    assert outdated(pd.DataFrame()) == {}
 
 
 def test_images_are_compared_where_both_know_the_dataset():

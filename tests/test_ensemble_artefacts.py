@@ -84,6 +84,7 @@ def rewrite(card, **changes):
     [
         ({"format": 99}, "has format 99"),
         ({"versions": {"scikit-learn": "0.24.0"}}, "fitted with scikit-learn 0.24.0"),
+        ({"versions": {}}, "fitted with scikit-learn None"),
         ({"features": ["params"]}, "different features"),
         ({"sha256": "0" * 64}, "is damaged"),
     ],

@@ -155,10 +155,22 @@ def test_layers_that_overflow_have_no_eigenvalues(operator):
     assert torch.equal(found[1:], compute([layers[1:]], [(3, 4)], 1, None))
 
 
-def test_rounding_makes_determinants_of_signs_exact():
-    singular = torch.tensor([[[1.0, 1, 1], [1, -1, 1], [0, 2, 0]]], dtype=torch.float64).sign()
-    (found,), _ = evaluate(["sigmoid(signed_log(round(determinant(a))))"], a=singular)
+def test_singular_matrices_of_whole_numbers_have_determinant_zero():
+    source = torch.Generator().manual_seed(5)
+    signs = torch.randn(50, 32, 32, generator=source, dtype=torch.float64).sign()
+    signs[:, -1] = signs[:, 0]
+    (found, literal), _ = evaluate(
+        ["sigmoid(logdet(a))", "sigmoid(signed_log(determinant_literal(a)))"], a=signs
+    )
     assert found == 0.0
+    assert literal >= 0.0
+
+
+def test_determinants_of_whole_and_other_matrices_side_by_side():
+    a = torch.stack([torch.ones(3, 3), torch.eye(3) / 2, torch.full((3, 3), math.nan)]).double()
+    found = OPERATORS["determinant"].compute([a.reshape(1, -1)], [(3, 3, 3)], 3, None)
+    assert found[0, :2].tolist() == [0.0, 0.125]
+    assert math.isnan(found[0, 2])
 
 
 def test_shared_expressions_are_one_node():

@@ -5,10 +5,12 @@ import json
 import math
 
 import pytest
+import torch
 
 from zcp import InputError
 from zcp.golden import check
 from zcp.paths import GOLDEN
+from zcp.rounding import jittered
 
 FILE = GOLDEN / "golden.json"
 CONTENT = json.loads(FILE.read_text())
@@ -43,6 +45,43 @@ def test_a_changed_value_is_a_miss(tmp_path, key):
     lines = list(check(write(tmp_path, content)))
     assert [line.ok for line in lines] == [False, False]
     assert all("MISS" in str(line) and key in str(line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("key", "factor"), [("eznas", 0.98), ("eznas", 2.5), ("plain", 1.1), ("synflow_bn", 1.1)]
+)
+def test_what_rounding_may_decide_can_miss(tmp_path, key, factor):
+    content = only("sss-0", key)
+    assert {line.ok for line in check(write(tmp_path, content))} == {True}
+    content["values"]["sss-0"][key]["float64"] *= factor
+    assert {line.ok for line in check(write(tmp_path, content))} == {False}
+
+
+def test_what_rounding_decides_is_neither_right_nor_a_miss(tmp_path, monkeypatch):
+    """A sum that cancels to nothing but its rounding errors."""
+
+    def noisy(network, *_args, **_more):
+        moved = any(module._forward_hooks for module in network.modules())
+        return {"plain": 0.25 if moved else 0.3}
+
+    monkeypatch.setattr("zcp.golden.score", noisy)
+    single, _ = check(write(tmp_path, only("sss-0", "plain")))
+    assert single.ok is True
+    content = only("sss-0", "plain")
+    content["values"]["sss-0"]["plain"]["float64"] = 0.26
+    single, double = check(write(tmp_path, content))
+    assert single.ok is None
+    assert "decided by rounding" in str(single)
+    assert double.ok is False
+
+
+def test_jittered_layers_move_by_a_unit_in_the_last_place():
+    layer = torch.nn.Linear(3, 50)
+    x = torch.ones(2, 3)
+    before, after = layer(x), jittered(layer, 1)(x)
+    assert (before != after).all()
+    assert torch.allclose(before, after, rtol=2e-7, atol=0)
+    assert torch.equal(jittered(torch.nn.Linear(3, 5, bias=False), 1)(0 * x), torch.zeros(2, 5))
 
 
 def test_a_changed_mean_is_a_miss(tmp_path):

@@ -61,7 +61,6 @@ def test_determinants_of_signs(side):
     found = determinants.determinants(matrices.double())
     # Hadamard's bound on a determinant of signs is the scale of its rounding error.
     assert torch.allclose(found, exact, rtol=1e-11, atol=1e-13 * side ** (side / 2))
-    # Up to 16 on a side the whole number is found, as `eznas_exact` needs.
     if side <= 16:
         assert torch.equal(found.round(), exact.round())
 

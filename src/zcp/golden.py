@@ -1,7 +1,7 @@
 """Agreement with the reference implementations, on weights and inputs that numpy alone can make.
 
 A golden file holds, for a few architectures, the values that the original authors' code gave. The recipe for
-weights and inputs is the file's own `recipe`; this module is its implementation.
+weights and inputs is the file's own `recipe`, which `zcp.recipe` implements.
 """
 
 import json
@@ -12,29 +12,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from zcp.datasets import DATASETS
 from zcp.errors import InputError
+from zcp.recipe import RecipeDraw, recipe_batches, recipe_weights
 from zcp.registry import REGISTRY
+from zcp.rounding import eznas_interval, jittered
 from zcp.scoring import score
 from zcp.spaces import get_space
-
-SHAPE = (16, 3, 32, 32)
 
 #: Relative tolerance of float32 against the float64 value; the wide ones are needed by deep chains of noise.
 FLOAT32 = {
     "l2_norm": 1e-6, "naswot": 1e-6, "log_synflow": 1e-6, "synflow": 1e-4, "synflow_bn": 1e-9,
-    "zen_fixed": 1e-5, "zen_fixed_scaled": 1e-5, "jacob_cov": 1e-4, "zico": 3e-2, "eznas": 2e-2,
+    "zen_fixed": 1e-5, "zen_fixed_scaled": 1e-5, "jacob_cov": 1e-4, "zico": 3e-2, "eznas": 5e-3,
     "grad_norm": 3e-3, "gradnorm_global_l2": 3e-3, "snip": 3e-3, "fisher": 1e-2, "plain": 1e-2, "grasp": 5e-2,
     "ntk_kappa": 1e-2, "ntk_theta_trace": 1e-2, "ntk_lambda_max": 1e-2, "ntk_lambda_min": 1e-2,
     "expressivity": 1e-6, "trainability_fixed_r": 5e-4, "trainability": 5e-4, "linear_regions": 0.0,
 }  # fmt: skip
-#: Relative tolerance of float64, where it is not 1e-9. Rounding errors decide the sign of EZNAS's singular
-#: determinants, and they are those of the processor's linear algebra: an AMD EPYC gave 0.9 % less than the
-#: machine of the golden values, with the same code.
-FLOAT64 = {"zico": 1e-8, "eznas": 2e-2}
+#: Relative tolerance of float64, where it is not 1e-9.
+FLOAT64 = {"zico": 1e-8, "eznas": 1e-3}
 #: Absolute tolerance of float32, for values near zero.
 ABSOLUTE32 = {"progressivity": 1e-4}
 #: Golden keys that are a proxy of another name.
@@ -44,10 +41,17 @@ PROXY = {
 }  # fmt: skip
 #: Numbers that a reference returns where there is no value; zcp gives NaN.
 STANDS_FOR_NAN = {"ntk_kappa": 1e5}
+#: Values that rounding may decide, in these precisions: whether it does is found out on the network, by
+#: moving every layer's output by one unit in the last place (`zcp.rounding`), so many times.
+ROUNDED = {
+    "synflow_bn": ("float32", "float64"),
+    **dict.fromkeys(("plain", "ntk_kappa", "ntk_lambda_min"), ("float32",)),
+}
+JITTERS = 5
 
 
 class Line(NamedTuple):
-    """One comparison: `ok` is None where zcp has no such proxy."""
+    """One comparison: `ok` is None where zcp has no such proxy, or rounding decides, as `note` says then."""
 
     arch: str
     key: str
@@ -56,60 +60,17 @@ class Line(NamedTuple):
     found: float
     tolerance: float
     ok: bool | None
+    note: str = ""
 
     def __str__(self) -> str:
-        verdict = {None: "no such proxy", True: "ok", False: "MISS"}[self.ok]
+        verdict = {None: "" if self.note else "no such proxy", True: "ok ", False: "MISS "}[
+            self.ok
+        ] + self.note
         return (
             f"{self.arch:<10}{self.key:<22}{self.precision:<9}expected {self.expected:<14.8g}"
-            f"found {self.found:<14.8g}tolerance {self.tolerance:<9.2g}{verdict}"
+            f"found {self.found:<14.8g}tolerance {self.tolerance:<9.2g}"
+            f"{word} {self.note}".rstrip()
         )
-
-
-class RecipeDraw:
-    """The recipe's noise: x and x2 for a proxy's two Gaussian inputs, the labels, and AZ-NAS's signs."""
-
-    def __init__(self, batches: Sequence[tuple[Tensor, Tensor]]) -> None:
-        self.tensors = {"x": batches[0][0], "e": batches[1][0], "labels": F.one_hot(batches[0][1]).float()}
-
-    def __call__(self, name: str, shape: Sequence[int]) -> Tensor:
-        if name not in self.tensors:
-            bits = np.random.default_rng([77, int(name.removeprefix("r"))]).integers(0, 2, size=tuple(shape))
-            self.tensors[name] = torch.from_numpy((bits - 0.5) * 2)
-        return self.tensors[name].reshape(tuple(shape))
-
-    def redraw_signs(self, seed: int) -> None:
-        """Draw the signs that were asked for anew, as the reference did: from the last block to the first."""
-        source = torch.Generator().manual_seed(seed)
-        for name in reversed([name for name in self.tensors if name.startswith("r")]):
-            half = torch.full(self.tensors[name].shape, 0.5)
-            self.tensors[name] = (torch.bernoulli(half, generator=source) - 0.5) * 2
-
-
-def recipe_batches() -> list[tuple[Tensor, Tensor]]:
-    """Return the two batches of the recipe, 16 inputs of 3x32x32 each, float32."""
-    labels = torch.arange(16)
-    return [
-        (torch.from_numpy(np.random.default_rng(seed).standard_normal(SHAPE).astype(np.float32)), target)
-        for seed, target in ((7, labels % 10), (8, (labels + 3) % 10))
-    ]
-
-
-@torch.no_grad()
-def recipe_weights(network: nn.Module, *, scaled: bool = True) -> nn.Module:
-    """Give `network` the recipe's weights, in place, and return it."""
-    layer = 0
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            weight = module.weight
-            draw = np.random.default_rng([1234, layer]).standard_normal(tuple(weight.shape))
-            scale = math.sqrt(2 / weight[0].numel()) if scaled else 1.0
-            weight.copy_(torch.from_numpy((draw * scale).astype(np.float32)))
-            if module.bias is not None:
-                module.bias.zero_()
-            layer += 1
-        elif isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()
-    return network
 
 
 def check(path: str | Path, archs: Sequence[str] | None = None) -> Iterator[Line]:
@@ -138,7 +99,12 @@ def check(path: str | Path, archs: Sequence[str] | None = None) -> Iterator[Line
         for precision, dtype in (("float32", torch.float32), ("float64", torch.float64)):
             found = _recipe_scores(network.to(dtype), known)
             for key in known:
-                yield _compare(arch, key, precision, float(exact[key]["float64"]), found[key])
+                line = _compare(arch, key, precision, float(exact[key]["float64"]), found[key])
+                if key == "eznas" and not line.ok:
+                    line = _within_interval(line, network)
+                elif line.ok is False and precision in ROUNDED.get(key, ()):
+                    line = _unless_rounding_decides(line, network)
+                yield line
         for key, entry in expected.items():
             if "mean" in entry and key in REGISTRY:
                 yield _compare_random(arch, key, entry, network.float())
@@ -199,6 +165,33 @@ def _compare(arch: str, key: str, precision: str, expected: float, found: float)
     else:
         ok = str(found) == str(expected)
     return Line(arch, key, precision, expected, found, tolerance, ok)
+
+
+def _within_interval(line: Line, network: nn.Module) -> Line:
+    """Compare a golden eznas, whose singular maps count 0 or 0.5, with what these can make of the exact one."""
+    least, most = eznas_interval(recipe_weights(network), recipe_batches())
+    low, high = least * (1 - line.tolerance), most * (1 + line.tolerance)
+    return line._replace(
+        ok=low <= line.expected <= high, note=f"(singular maps give {least:.8g} to {most:.8g})"
+    )
+
+
+def _unless_rounding_decides(line: Line, network: nn.Module) -> Line:
+    """Take a miss back where rounding alone moves our own value by more than the tolerance, and as far."""
+    # synflow is computed in float64 whatever the network's precision is.
+    own = recipe_weights(network.double() if line.key == "synflow_bn" else network)
+    proxy, batches = PROXY.get(line.key, line.key), recipe_batches()
+    values = [line.found] + [
+        score(jittered(own, seed), batches, [proxy], init="keep", draw=RecipeDraw(batches))[proxy]
+        for seed in range(JITTERS)
+    ]
+    moved = max(values) - min(values)
+    decided = moved > line.tolerance * abs(line.expected) and abs(line.expected - line.found) <= 3 * moved
+    return (
+        line._replace(ok=None, note=f"decided by rounding, which moves it by {moved:.2g}")
+        if decided
+        else line
+    )
 
 
 def _compare_random(arch: str, key: str, entry: dict[str, Any], network: nn.Module) -> Line:

@@ -71,27 +71,10 @@ def _value(gradient, determinant):
     return math.sqrt(total)
 
 
-def eznas_exact(network, batches, draw):
-    _, _, ran = _run(network, batches)
-    values = []
-    for norm in ran:
-        for conv in ran:
-            for relu in ran:
-                kinds = [
-                    isinstance(r[0], k)
-                    for r, k in zip((relu, conv, norm), (nn.ReLU, nn.Conv2d, nn.BatchNorm2d), strict=True)
-                ]
-                if all(kinds) and _follows(norm, conv) and _follows(conv, relu):
-                    values.append(_value(relu[3], _bareiss))
-    return sum(values) / len(values) if values else math.nan
-
-
 def eznas(network, batches, draw):
     network, inputs, ran = _run(network, batches)
     values = [
-        0.0
-        if first is None or first[1]._base is inputs
-        else _value(first[3], lambda m: float(torch.linalg.det(m)))
+        0.0 if first is None or first[1]._base is inputs else _value(first[3], _bareiss)
         for first in _reference_firsts(network, ran)
     ]
     return sum(values) / len(values) if values else math.nan
@@ -128,4 +111,4 @@ def _reference_firsts(network, ran):
     return taken[: len(taken) // 3 * 3 : 3]
 
 
-TWINS = {"eznas": eznas, "eznas_exact": eznas_exact}
+TWINS = {"eznas": eznas}

@@ -3,21 +3,22 @@
 from collections import Counter
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from zcp import kernels
 from zcp.errors import Undefined
+from zcp.exact import log_determinant
 from zcp.registry import proxy
 from zcp.statistics import Statistics
 
 
 @proxy(init="default", source="mellor2021naswot", data=True, labels=False)
-def naswot(s: Statistics) -> Tensor:
+def naswot(s: Statistics) -> float:
     r"""$\log|\det K|$, where $K_{ij}$ counts the ReLU units that samples i and j agree on.
 
     They agree where both are on or both are off. Every executed `nn.ReLU` counts. Not normalised by the
     number of units $N_A$: about $B\log N_A$. Samples with equal patterns make K singular: -inf, as for a dead
-    network.
+    network; K holds whole numbers, and whether it is singular is decided exactly.
     """
     calls = s.data.intact(nn.ReLU)
     if not calls:
@@ -26,5 +27,4 @@ def naswot(s: Statistics) -> Tensor:
     # Edges that leave one node of a cell begin with ReLUs of the same tensor: one product serves them all.
     for tensor, count in Counter(call.input for call in calls).items():
         kernel += count * kernels.agreements(tensor.detach())
-    score: Tensor = torch.linalg.slogdet(kernel).logabsdet
-    return score
+    return log_determinant(kernel)

@@ -28,13 +28,16 @@ def snip(s: Statistics) -> Tensor:
 
 @proxy(init="default", source="abdelfattah2021zerocost", data=True, labels=True)
 def plain(s: Statistics) -> Tensor:
-    r"""Signed connection sensitivity, $\sum_w w\,g$. A dead network gives 0."""
+    r"""Signed connection sensitivity, $\sum_w w\,g$. A dead network gives 0.
+
+    The sum cancels: it is taken in float64, and still hangs on the rounding of gradients in single precision.
+    """
     return _inner(s, absolute=False)
 
 
 def _inner(s: Statistics, *, absolute: bool) -> Tensor:
     products = [w.detach() * g for w, g in zip(s.weights, s.loss_gradients.weights, strict=True)]
-    return torch.stack([(p.abs() if absolute else p).sum() for p in products]).sum()
+    return torch.stack([(p.abs() if absolute else p).sum(dtype=torch.float64) for p in products]).sum()
 
 
 @proxy(init="default", source="wang2020grasp", data=True, labels=True, second_order=True)

@@ -21,7 +21,8 @@ from zcp.statistics import Statistics
 def ntk_cond(s: Statistics) -> Tensor:
     r"""Condition number $\lambda_{max}/\lambda_{min}$ of the tangent kernel. Smaller is better.
 
-    A smallest eigenvalue of zero (to rounding) gives inf. Undefined for a dead network: its kernel is zero.
+    A smallest eigenvalue of zero (to rounding) gives inf. In single precision networks without an identity
+    path give it to a percent or two only. Undefined for a dead network: its kernel is zero.
     """
     smallest, largest = _extremes(s)
     if largest == 0:
