@@ -166,7 +166,7 @@ def _compare(arch: str, key: str, precision: str, expected: float, found: float)
 
 
 def _within_interval(line: Line, network: nn.Module) -> Line:
-    """Compare a golden eznas, whose singular maps count 0 or 0.5, with what these can make of the exact one."""
+    """Compare a golden eznas with what singular maps, 0 or 0.5 each, can make of the exact one."""
     least, most = eznas_interval(recipe_weights(network), recipe_batches())
     low, high = least * (1 - line.tolerance), most * (1 + line.tolerance)
     return line._replace(
