@@ -39,7 +39,7 @@ def test_versions_of_definitions_are_recorded_and_never_mixed():
     assert settings.versions == {"eznas": 2}
     old = replace(settings, versions={})
     assert settings.differences(old) == ["version of eznas: 2 against 1"]
-    with pytest.raises(InputError, match="not mixed.* version of eznas: 1 against 2"):
+    with pytest.raises(InputError, match=r"not mixed.* version of eznas: 1 against 2"):
         Origin(old).joined(Origin(settings), ("a.parquet", "this run"))
     with pytest.raises(InputError, match="version 1 of the proxy eznas"):
         score_row("sss", 0, "cifar10", old)

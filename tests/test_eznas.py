@@ -107,12 +107,11 @@ def images(size=3, channels=3, height=8, width=8):
 @pytest.mark.parametrize(
     ("net", "data", "reason"),
     [
-        (body(relu=False), images(), "no ReLU, convolution and batch norm in a row"),
         (body(norm=False), images(), "no ReLU, convolution and batch norm in a row"),
         (body(), images(width=6), "not square: (8, 6)"),
         (body()[:-1], images(), "the last nn.Linear"),
     ],
-    ids=["no relu", "no norm", "not square", "no linear"],
+    ids=["no norm", "not square", "no linear"],
 )
 def test_undefined_with_a_reason(net, data, reason):
     found = score(net, data, ["eznas", "params"], init="keep")

@@ -190,7 +190,8 @@ def _is_certain(matrices: Tensor, factors: _Factors) -> Tensor:
 
 
 def _norm(matrices: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(matrices, dim=(1, 2))
+    found: Tensor = torch.linalg.vector_norm(matrices, dim=(1, 2))
+    return found
 
 
 def _as_float(number: int) -> float:

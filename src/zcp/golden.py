@@ -63,9 +63,7 @@ class Line(NamedTuple):
     note: str = ""
 
     def __str__(self) -> str:
-        verdict = {None: "" if self.note else "no such proxy", True: "ok ", False: "MISS "}[
-            self.ok
-        ] + self.note
+        word = {None: "" if self.note else "no such proxy", True: "ok", False: "MISS"}[self.ok]
         return (
             f"{self.arch:<10}{self.key:<22}{self.precision:<9}expected {self.expected:<14.8g}"
             f"found {self.found:<14.8g}tolerance {self.tolerance:<9.2g}"
@@ -168,7 +166,7 @@ def _compare(arch: str, key: str, precision: str, expected: float, found: float)
 
 
 def _within_interval(line: Line, network: nn.Module) -> Line:
-    """Compare a golden eznas, whose singular maps count 0 or 0.5, with what these can make of the exact one."""
+    """Compare a golden eznas with what singular maps, 0 or 0.5 each, can make of the exact one."""
     least, most = eznas_interval(recipe_weights(network), recipe_batches())
     low, high = least * (1 - line.tolerance), most * (1 + line.tolerance)
     return line._replace(
@@ -186,12 +184,9 @@ def _unless_rounding_decides(line: Line, network: nn.Module) -> Line:
         for seed in range(JITTERS)
     ]
     moved = max(values) - min(values)
-    decided = moved > line.tolerance * abs(line.expected) and abs(line.expected - line.found) <= 3 * moved
-    return (
-        line._replace(ok=None, note=f"decided by rounding, which moves it by {moved:.2g}")
-        if decided
-        else line
-    )
+    if moved <= line.tolerance * abs(line.expected) or abs(line.expected - line.found) > 3 * moved:
+        return line
+    return line._replace(ok=None, note=f"decided by rounding, which moves it by {moved:.2g}")
 
 
 def _compare_random(arch: str, key: str, entry: dict[str, Any], network: nn.Module) -> Line:
