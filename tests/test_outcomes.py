@@ -17,9 +17,7 @@ TABLE = TABLE.assign(difference=TABLE["live"] - TABLE["deposited"], agrees=[True
 def shown(monkeypatch):
     """What a page displays: (object, metadata), in order."""
     found = []
-    monkeypatch.setattr(
-        pages, "display", lambda what, raw=False, metadata=None: found.append((what, metadata))
-    )
+    monkeypatch.setattr(pages, "display", lambda what, raw=0, metadata=None: found.append((what, metadata)))
     return found
 
 
@@ -45,9 +43,8 @@ def test_check_that_agrees_leaves_a_record_and_no_box(shown, glued):
     ((record, metadata),) = shown
     assert json.loads(record[pages.TEXT]) == {"check": f"{__name__}.agrees", "values": 3, "message": ""}
     assert glued_name({"metadata": metadata}).startswith(pages.RECORD)
-    pages.show_agreement(
-        "slice", TABLE.drop(columns="agrees").rename(columns={"difference": "tau_difference"})
-    )
+    wide = TABLE.drop(columns="agrees").rename(columns={"difference": "tau_difference"})
+    pages.show_agreement("slice", wide)
     assert glued["slice"] == "3 values agree; the largest difference is 5.0e-01 in `tau`."
 
 
