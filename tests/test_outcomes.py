@@ -110,6 +110,6 @@ def test_first_page_lists_what_disagrees_or_says_that_nothing_does():
     assert line == "Every live slice agreed with the deposited results: 1,200 values in 1 sections."
     wrong = Outcome("02_b", {}, [{"check": "a_b", "values": 1, "message": "*x* is `1`"}], "E: <y>")
     told = "\n".join(list_faults([fine, wrong]))
-    assert told.startswith(":::{danger}") and "01_a" not in told and "[](notebooks/02_b)" in told
+    assert told.startswith(":::{admonition}") and "01_a" not in told and "[](notebooks/02_b)" in told
     assert r"a\_b: \*x\* is \`1\`" in told and r"E: \<y\>" in told
     assert in_prose("a\nb") == "a b"
