@@ -178,7 +178,9 @@ def run_tampered(name, folder):
 
 
 def test_headline_that_the_deposit_does_not_give_costs_no_book(tmp_path):
-    assert "```" not in "".join(generated.claim(tmp_path)) and ":::{danger}" in generated.claim(tmp_path)[0]
+    assert (
+        "```" not in "".join(generated.claim(tmp_path)) and ":::{admonition}" in generated.claim(tmp_path)[0]
+    )
 
 
 @pytest.mark.browser

@@ -17,9 +17,7 @@ TABLE = TABLE.assign(difference=TABLE["live"] - TABLE["deposited"], agrees=[True
 def shown(monkeypatch):
     """What a page displays: (object, metadata), in order."""
     found = []
-    monkeypatch.setattr(
-        pages, "display", lambda what, raw=False, metadata=None: found.append((what, metadata))
-    )
+    monkeypatch.setattr(pages, "display", lambda what, raw=0, metadata=None: found.append((what, metadata)))
     return found
 
 
@@ -45,9 +43,8 @@ def test_check_that_agrees_leaves_a_record_and_no_box(shown, glued):
     ((record, metadata),) = shown
     assert json.loads(record[pages.TEXT]) == {"check": f"{__name__}.agrees", "values": 3, "message": ""}
     assert glued_name({"metadata": metadata}).startswith(pages.RECORD)
-    pages.show_agreement(
-        "slice", TABLE.drop(columns="agrees").rename(columns={"difference": "tau_difference"})
-    )
+    wide = TABLE.drop(columns="agrees").rename(columns={"difference": "tau_difference"})
+    pages.show_agreement("slice", wide)
     assert glued["slice"] == "3 values agree; the largest difference is 5.0e-01 in `tau`."
 
 
@@ -113,6 +110,6 @@ def test_first_page_lists_what_disagrees_or_says_that_nothing_does():
     assert line == "Every live slice agreed with the deposited results: 1,200 values in 1 sections."
     wrong = Outcome("02_b", {}, [{"check": "a_b", "values": 1, "message": "*x* is `1`"}], "E: <y>")
     told = "\n".join(list_faults([fine, wrong]))
-    assert told.startswith(":::{danger}") and "01_a" not in told and "[](notebooks/02_b)" in told
+    assert told.startswith(":::{admonition}") and "01_a" not in told and "[](notebooks/02_b)" in told
     assert r"a\_b: \*x\* is \`1\`" in told and r"E: \<y\>" in told
     assert in_prose("a\nb") == "a b"

@@ -105,7 +105,7 @@ def test_page_of_a_crashed_section_keeps_what_was_computed_and_tells_the_error(s
     page = nbformat.read(run_section("02"), 4)
     texts = [cell.source for cell in page.cells if cell.cell_type == "markdown"]
     assert texts[0] == "# Title\n\n**Question.** Why?" and texts[2:] == ["Early: {glue:md}`early`"]
-    assert "{danger}" in texts[1] and r"ValueError: \<gone\>" in texts[1]
+    assert ":class: danger" in texts[1] and r"ValueError: \<gone\>" in texts[1]
     (failed,) = [c for c in page.cells if any(o.output_type == "error" for o in c.get("outputs", []))]
     assert "hide-output" in failed.metadata.tags and failed.outputs[0].traceback
 

@@ -26,7 +26,7 @@ def catalogue(
     Returns:
         One row a proxy, data-independent ones first: proxy, group, reads, weights (initialisation), passes
         (those that it reads, shared with others: f forward, b backward, d double backward), better, source, a
-        column of scores for each network, and reasons (why scores are not finite, joined; empty where all are).
+        column of scores for each network, and reasons (why scores are not finite; empty where all are).
     """
     scored = {name: score(network, batches, proxies) for name, network in networks.items()}
     first = next(iter(scored.values()))

@@ -43,7 +43,7 @@ def _computed(text: str, names: set[str]) -> bool:
 
 def _box(error: str) -> str:
     return (
-        ":::{danger} This section was stopped by an error\n"
+        ":::{admonition} This section was stopped by an error\n:class: danger\n\n"
         f"{in_prose(error)}\n\nWhat needs a value that was not computed is left out. The cell that raised "
         "the error shows its traceback, folded.\n:::"
     )

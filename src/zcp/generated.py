@@ -64,7 +64,13 @@ def claim(folder: Path = RESULTS) -> list[str]:
         beside = Beside(*(results.read(name, folder) for name in names))
         return list(headline(results.read("evaluation-test", folder), beside))
     except (InputError, LookupError) as error:
-        return [":::{danger} The deposit does not give the headline", in_prose(str(error)), ":::"]
+        return [
+            ":::{admonition} The deposit does not give the headline",
+            ":class: danger",
+            "",
+            in_prose(str(error)),
+            ":::",
+        ]
 
 
 def provenance_tables(outcomes: Iterable[Outcome]) -> Iterator[str]:

@@ -89,7 +89,7 @@ def list_faults(outcomes: Iterable[Outcome]) -> Iterator[str]:
         live = sum(bool(o.checks) for o in outcomes)
         yield f"Every live slice agreed with the deposited results: {compared:,} values in {live} sections."
         return
-    yield from (":::{danger} Not everything came out again", "")
+    yield from (":::{admonition} Not everything came out again", ":class: danger", "")
     for outcome in told:
         yield f"- [](notebooks/{outcome.section})"
         yield from (f"  - {in_prose(fault)}" for fault in outcome.faults)
