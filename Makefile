@@ -19,7 +19,7 @@ export PIP_REQUIRE_VIRTUALENV := 0
 export PYTHONNOUSERSITE := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: study test bench clean
+.PHONY: study test portable bench clean
 .DELETE_ON_ERROR:
 
 study: $(VENV)/study
@@ -30,6 +30,10 @@ test: $(VENV)/test
 	ruff format --check .
 	mypy
 	pytest -n 2 --dist loadfile
+
+# What rounding decides; `zcp portable --write` measures the spreads of all tolerances anew.
+portable: $(VENV)/test
+	zcp portable
 
 bench: $(VENV)/study
 	python -m bench

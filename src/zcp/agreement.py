@@ -29,7 +29,7 @@ ABSOLUTE_CAPS = {
 #: Largest tolerance of all others, errors, widths and scores, as a share of the deposited value.
 RELATIVE_CAP = 0.01
 NEVER = "never deposited"
-PARTS = ("deposited", "difference", "tolerance", "agrees", "origin")
+PARTS = ("deposited", "difference", "tolerance", "agrees", "basis")
 SPREADS = ["deposit", "table", "quantity", "group", "spread", "perturbations", "settings"]
 
 
@@ -84,10 +84,10 @@ def agree(
     known = both.pop("_merge").eq("both").to_numpy()
     both.attrs = {"deposit": deposit.name, "table": table, "by": list(by)}
     for column in measured:
-        spread, origin = _spreads(read_spreads() if spreads is None else spreads, column, both, by)
+        spread, basis = _spreads(read_spreads() if spreads is None else spreads, column, both, by)
         allowed = FACTOR * spread + resolution
         most = largest_tolerance(column, both[f"{column}_deposited"].to_numpy(float)) if cap is None else cap
-        _compare(both, column, known, allowed, allowed <= most, origin)
+        _compare(both, column, known, allowed, allowed <= most, basis)
     for column in exact:
         _compare(both, column, known, np.zeros(len(both)), np.full(len(both), True), "exact")
     return require_agreement(both)
@@ -108,7 +108,7 @@ def tabulate(compared: pd.DataFrame) -> pd.DataFrame:
     """Return what `agree` returns with one row a value.
 
     Returns:
-        The keys, quantity, live, deposited, difference, tolerance, agrees, origin.
+        The keys, quantity, live, deposited, difference, tolerance, agrees, basis.
     """
     names = [str(c).removesuffix("_agrees") for c in compared if str(c).endswith("_agrees")]
     taken = {*names, *(f"{name}_{part}" for name in names for part in PARTS)}
@@ -134,12 +134,12 @@ def require_agreement(both: pd.DataFrame) -> pd.DataFrame:
         excess = (wrong["difference"].abs() - wrong["tolerance"]).fillna(np.inf)
         worst = wrong.loc[excess.idxmax()]
         keys = worst[: list(table).index("quantity")].to_dict()
-        if worst["origin"] == NEVER:
+        if worst["basis"] == NEVER:
             text = f"{len(wrong)} live values of {name} were never deposited, first {keys}"
             raise DisagreementError(text, table)
         raise DisagreementError(
             f"{worst['quantity']} of {keys} is {worst['live']:.6g} live but {worst['deposited']:.6g} in the "
-            f"deposit {name} (tolerance {worst['tolerance']:.2g}: {worst['origin']}); "
+            f"deposit {name} (tolerance {worst['tolerance']:.2g}: {worst['basis']}); "
             f"{len(wrong)} of {len(table)} values disagree",
             table,
         )
@@ -173,13 +173,13 @@ def _compare(
     known: NDArray[np.bool_],
     allowed: NDArray[np.float64],
     comparable: NDArray[np.bool_],
-    origin: Sequence[str] | str,
+    basis: Sequence[str] | str,
 ) -> None:
     """Add the parts of one column."""
     live, deposited = (both[name].to_numpy(float) for name in (column, f"{column}_deposited"))
     difference, agrees = judge(live, deposited, allowed, comparable)
     agrees[~known], difference[~known] = False, np.nan
-    texts = np.where(known, np.asarray(origin, object), NEVER)
+    texts = np.where(known, np.asarray(basis, object), NEVER)
     parts = (deposited, difference, allowed, agrees, texts)
     for part, values in zip(PARTS, parts, strict=True):
         both[f"{column}_{part}"] = values
@@ -193,10 +193,10 @@ def _spreads(
     mine = every[(every[SPREADS[:3]] == wanted).all(axis=1)]
     found = mine.set_index("group").to_dict("index")
     groups = [found.get(group) for group in name_groups(rows, by)]
-    return np.array([g["spread"] if g else 0.0 for g in groups]), [_origin(group) for group in groups]
+    return np.array([g["spread"] if g else 0.0 for g in groups]), [_basis(group) for group in groups]
 
 
-def _origin(group: dict[str, float] | None) -> str:
+def _basis(group: dict[str, float] | None) -> str:
     if group is None:
         return "no spread was measured: the resolution of the deposit"
     runs = f"{group['perturbations']:.0f} perturbations, {group['settings']:.0f} settings"

@@ -7,7 +7,7 @@ from unittest import mock
 
 import pandas as pd
 
-from zcp import correlations, results
+from zcp import correlations, golden, results
 from zcp.agreement import PARTS, name_groups, tabulate
 from zcp.collect import load_scores
 from zcp.deeper_look import (
@@ -41,7 +41,7 @@ from zcp.ensemble import (
 from zcp.ensemble.examples import Examples, read_examples, targets_at_hand
 from zcp.ensemble.published import PROXIES
 from zcp.ensemble.regressors import CHEAP
-from zcp.paths import data_folder
+from zcp.paths import GOLDEN, data_folder
 from zcp.results import Deposit, DisagreementError
 
 SCORES, LATER, EVERY = "nats-b8", "nats-b16", "every-b16"
@@ -112,6 +112,18 @@ def _correlations(target: str) -> Found:
     return correlations.check(live, results.read(f"correlations-{target}"))
 
 
+def _golden() -> Found:
+    lines = pd.DataFrame(golden.check(GOLDEN / "golden.json"))
+    found = lines.rename(
+        columns={"key": "quantity", "found": "live", "expected": "deposited", "ok": "agrees"}
+    )
+    found = found[found["precision"] != "-"].assign(basis="golden")
+    found["difference"] = found["live"] - found["deposited"]
+    found = found[["arch", "precision", "quantity", "live", *PARTS]]
+    found.attrs = {"deposit": "golden", "table": "values", "by": ["arch", "precision"]}
+    return found
+
+
 def _rescored() -> Found:
     table = load_scores(SCORES)
     proxies = rescoring.choose_proxies(table, images=data_folder() is not None)
@@ -165,6 +177,7 @@ def live_checks() -> list[LiveCheck]:
         LiveCheck("biases", lambda: biases.check(LATER, results.read("biases"))),
         LiveCheck("decay", lambda: decay.check(decay.read_rows("digits"), results.read("decay-digits"))),
         LiveCheck("retrain", _retrain, networks=True),
+        LiveCheck("golden", _golden, networks=True),
         LiveCheck("rescored", _rescored, networks=True),
         LiveCheck(
             "perturbation",
@@ -178,8 +191,8 @@ def run_check(check: LiveCheck) -> pd.DataFrame:
     """Run a check and return one row a value, whether it agrees or not.
 
     Returns:
-        check, deposit, table, group (see `zcp.agreement.name_groups`), key (text of the row's keys), quantity,
-        live, deposited, difference, tolerance, agrees, origin.
+        check, deposit, table, group (see `zcp.agreement.name_groups`), key (text of the row's keys),
+        quantity, live, deposited, difference, tolerance, agrees, basis.
 
     Raises:
         DisagreementError: if it fails without a table.

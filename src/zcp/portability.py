@@ -1,89 +1,61 @@
 """What rounding decides: the study on moved inputs, and under the settings of other processors.
 
 `zcp portable` runs every live check on inputs that are moved by one unit in the last place, and under each
-setting the checks that run networks, the golden values and the tests that compare numbers. It ends with 1 where
-a compared quantity leaves its tolerance. `--write` measures the spreads that the tolerances are made of.
-
-A setting reaches PyTorch (ATen, oneDNN, MKL) and, in `oldest`, numpy; trees and least squares run in
-scikit-learn and OpenBLAS, which none of the others reaches: `oldest` runs all checks.
+setting the checks that run networks, the golden values among them, and the tests that compare numbers. It
+ends with 1 where a compared quantity leaves its tolerance. `--write` measures the spreads that tolerances are
+made of.
 """
 
 import os
+import re
+import shutil
+import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from zcp import results
-from zcp.agreement import SPREADS, read_spreads
+from zcp.agreement import PARTS
 from zcp.live_checks import live_checks, run_check
-from zcp.paths import RESULTS, RUNS
-from zcp.provenance import versions
-from zcp.results import Deposit
+from zcp.paths import PROJECT, RUNS
+from zcp.processors import SETTINGS, cpu_flags, usable_settings
+from zcp.spreads import ROW, measure_spreads, moved_choices, write_spreads
 from zcp.ulps import moved_inputs
 
 #: Seeds of the moves that spreads are measured with, and of one that the command tries the tolerances on.
 SEEDS, FRESH = (1, 2, 3), 11
-ROW = ["deposit", "table", "group", "key", "quantity"]
-GROUP = ["deposit", "table", "quantity", "group"]
 WORK = RUNS / "portability"
-
-
-class Setting(NamedTuple):
-    """The environment of another processor, and the instructions that this one needs to play it."""
-
-    variables: dict[str, str]
-    needs: str = ""
-
-
-OLDEST = {
-    "ATEN_CPU_CAPABILITY": "default",
-    "ONEDNN_MAX_CPU_ISA": "SSE41",
-    "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
-    "MKL_CBWR": "COMPATIBLE",
-    "NPY_DISABLE_CPU_FEATURES": "AVX2,FMA3,AVX512F,AVX512CD,AVX512_SKX,AVX512_CLX,AVX512_CNL,AVX512_ICL",
-}
-SETTINGS = {
-    "oldest": Setting(OLDEST, "sse4_2"),
-    "ATen default": Setting({"ATEN_CPU_CAPABILITY": "default"}),
-    "ATen avx2": Setting({"ATEN_CPU_CAPABILITY": "avx2"}, "avx2"),
-    "oneDNN SSE41": Setting({"ONEDNN_MAX_CPU_ISA": "SSE41"}, "sse4_1"),
-    "oneDNN AVX2": Setting({"ONEDNN_MAX_CPU_ISA": "AVX2"}, "avx2"),
-    "MKL SSE4_2": Setting({"MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}, "sse4_2"),
-    "MKL AVX2": Setting({"MKL_ENABLE_INSTRUCTIONS": "AVX2"}, "avx2"),
-    "MKL compatible": Setting({"MKL_CBWR": "COMPATIBLE"}),
-    "one thread": Setting({"OMP_NUM_THREADS": "1"}),
-    "two threads": Setting({"OMP_NUM_THREADS": "2"}),
-}
 
 
 class Run(NamedTuple):
     """One process: the checks on inputs moved with a seed (0: as they are), under a setting."""
 
     name: str
-    seed: int
-    variables: dict[str, str]
-    networks_only: bool = False
+    seed: int = 0
+    variables: Mapping[str, str] = MappingProxyType({})
+    everything: bool = True
+
+    @property
+    def folder(self) -> Path:
+        return WORK / self.name.replace(" ", "_")
 
 
-def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> set[str]:
-    """Return the instruction sets that this processor has, as Linux names them; none elsewhere."""
-    lines = path.read_text().splitlines() if path.is_file() else []
-    return {flag for line in lines if line.startswith("flags") for flag in line.split(":")[1].split()}
+class Outcome(NamedTuple):
+    """What became of a run: how many values it has, and a line for each that left its tolerance."""
 
-
-def usable_settings(flags: set[str]) -> tuple[dict[str, Setting], list[str]]:
-    """Return the settings that a processor with these instruction sets can execute, and the others' names."""
-    able = {
-        name: setting for name, setting in SETTINGS.items() if not setting.needs or setting.needs in flags
-    }
-    return able, [name for name in SETTINGS if name not in able]
+    name: str
+    step: str
+    values: int
+    decided: int
+    misses: list[str]
+    seconds: float
 
 
 def run_values(seed: int, networks_only: bool, folder: Path, names: Sequence[str] = ()) -> None:
@@ -106,7 +78,7 @@ def run_values(seed: int, networks_only: bool, folder: Path, names: Sequence[str
         with moved_inputs(seed) if seed else nullcontext():
             found = run_check(check)
         unfinished = path.with_suffix(".tmp")
-        found.to_parquet(unfinished)
+        found.astype({"agrees": object}).to_parquet(unfinished)
         unfinished.replace(path)
         missed, seconds = sum(v is False for v in found["agrees"]), time.perf_counter() - start
         print(f"  {check.name:<24}{len(found):>6} values {missed:>5} disagree {seconds:6.1f} s", flush=True)
@@ -115,44 +87,99 @@ def run_values(seed: int, networks_only: bool, folder: Path, names: Sequence[str
 def read_values(folder: Path) -> pd.DataFrame:
     """Return what `run_values` wrote."""
     parts = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*ROW, "live", "origin"])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*ROW, *PARTS, "live"])
 
 
-def spread_of(plain: pd.DataFrame, others: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Return the largest deviation of each group's measured values from the plain run: `GROUP` and spread.
+def check_portability(write: bool = False, say: Callable[[str], None] = print) -> list[Outcome]:
+    """Run everything, two processes at a time, and return what became of it; see the module.
 
-    A value that is finite in some of the runs only has an infinite spread.
+    Args:
+        write: measure the spreads anew and write the deposit `portability`. What an interrupted
+            measurement kept is used.
+        say: what prints a line of progress.
     """
-    base = plain[plain["origin"] != "exact"].set_index(ROW)["live"].astype(float)
-    spread = pd.Series(0.0, base.index)
-    for other in others:
-        mine = other.set_index(ROW)["live"].astype(float)
-        there = base.index[base.index.isin(mine.index)]
-        live, was = mine[there], base[there]
-        same = (live == was) | (live.isna() & was.isna())
-        spread[there] = np.maximum(spread[there], (live - was).abs().fillna(np.inf).where(~same, 0.0))
-    table = spread.rename("spread").reset_index()
-    return table.groupby(GROUP, as_index=False, sort=False)["spread"].max()
+    able, unable = usable_settings(cpu_flags())
+    for name in unable:
+        say(f"skipped: {name} (this processor lacks {SETTINGS[name].needs})")
+    played = [Run(name, 0, each.variables, name == "oldest") for name, each in able.items()]
+    moved = [Run(f"moved {seed}", seed) for seed in (SEEDS if write else (FRESH,))]
+    runs = [*([Run("as it is")] if write else []), *moved, *played]
+    if not write:
+        shutil.rmtree(WORK, ignore_errors=True)
+    steps = [(run, _compute) for run in runs] + ([] if write else [(run, _test) for run in played])
+    outcomes = []
+    with ThreadPoolExecutor(2) as pool:
+        for done in as_completed(pool.submit(step, run) for run, step in steps):
+            outcomes.append(done.result())
+            say(_line(outcomes[-1]))
+    if write:
+        plain, *others = (read_values(run.folder) for run in runs)
+        write_spreads(measure_spreads(plain, others[: len(moved)], others[len(moved) :]))
+        outcomes = [
+            Outcome(run.name, "choices", len(other), 0, moved_choices(plain, other), 0.0)
+            for run, other in zip(runs[1:], others, strict=True)
+        ]
+        shutil.rmtree(WORK)
+    return outcomes
 
 
-def moved_choices(plain: pd.DataFrame, other: pd.DataFrame) -> list[str]:
-    """Return a line for each exact value that is another one in another run."""
-    base = plain[plain["origin"] == "exact"].set_index(ROW)["live"].astype(float)
-    live = other.set_index(ROW)["live"].astype(float).reindex(base.index).fillna(base)
-    return [f"{' '.join(row)}: {base[row]:g}, then {live[row]:g}" for row in base.index[live != base]]
+def _compute(run: Run) -> Outcome:
+    """Compute the values of a run in a process of its own."""
+    start = time.perf_counter()
+    which = "all" if run.everything else "networks"
+    command = [sys.executable, "-m", "zcp.portability", str(run.seed), which, str(run.folder)]
+    log, failed = _execute(command, run)
+    found = read_values(run.folder)
+    wrong = found[[value is False for value in found["agrees"]]] if len(found) else found
+    misses = [
+        f"{row.deposit} {row.quantity} of {row.key}: {row.live:.6g}, not {row.deposited:.6g} "
+        f"(tolerance {row.tolerance:.2g})"
+        for row in wrong.itertuples()
+    ]
+    misses += [f"ended with {failed}, see {log}"] if failed else []
+    decided = int(found["agrees"].isna().sum()) if len(found) else 0
+    return Outcome(run.name, "live checks", len(found), decided, misses, time.perf_counter() - start)
 
 
-def write_spreads(spreads: pd.DataFrame, folder: Path = RESULTS) -> Path:
-    """Put spreads (columns `SPREADS`) into the deposit `portability`, in place of those of the same values."""
-    known = read_spreads(folder)
-    kept = known[~known.set_index(GROUP).index.isin(spreads.set_index(GROUP).index)]
-    both = [table for table in (kept, spreads[SPREADS]) if len(table)]
-    table = pd.concat(both, ignore_index=True).sort_values(GROUP, ignore_index=True)
-    table["spread"] = [float(f"{value:.2e}") for value in table["spread"]]
-    facts = {"seeds": list(SEEDS), "settings": list(SETTINGS)}
-    path = results.write(Deposit("portability", facts, {"spreads": table}, {"versions": versions()}), folder)
-    read_spreads.cache_clear()
-    return path
+def _test(run: Run) -> Outcome:
+    """Run the tests that compare numbers."""
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "numerical and not slow", "-p", "no:cacheprovider"]
+    log, failed = _execute([*command, str(PROJECT / "tests")], run)
+    lines = [line for line in log.read_text().splitlines() if line.startswith(("FAILED", "ERROR"))]
+    misses = (lines or [f"pytest ended with {failed}, see {log}"]) if failed else []
+    counted = re.findall(r"(\d+) passed", log.read_text())
+    passed = int(counted[-1]) if counted else 0
+    return Outcome(run.name, "tests", passed, 0, misses, time.perf_counter() - start)
+
+
+def _execute(command: Sequence[str], run: Run) -> tuple[Path, int]:
+    """Run a command under a setting; return its log and its exit code."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    log = run.folder / f"{command[2]}.log"
+    surroundings = {"OMP_NUM_THREADS": "1", **os.environ, **run.variables}
+    with log.open("w") as file:
+        done = subprocess.run(
+            command, env=surroundings, cwd=PROJECT, stdout=file, stderr=subprocess.STDOUT, check=False
+        )
+    return log, done.returncode
+
+
+def _line(outcome: Outcome) -> str:
+    state = f"{len(outcome.misses)} MISSES" if outcome.misses else "ok"
+    decided = f"{outcome.decided} decided by rounding" if outcome.decided else ""
+    return (
+        f"{outcome.name:<16}{outcome.step:<12}{outcome.values:>6} compared  {outcome.seconds:6.0f} s  "
+        f"{state} {decided}".rstrip()
+    )
+
+
+def summarise(outcomes: Sequence[Outcome]) -> str:
+    """Return the table of the outcomes, and under it the first misses of each."""
+    lines = [_line(outcome) for outcome in outcomes]
+    for outcome in outcomes:
+        lines += [f"{outcome.name}: {miss}" for miss in outcome.misses[:10]]
+    return "\n".join(lines)
 
 
 def _worker(arguments: Sequence[str]) -> None:

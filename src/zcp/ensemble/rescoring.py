@@ -65,8 +65,8 @@ def rescore(
             interruption, and the work is done by a process a core. Where None, one row after the other.
 
     Returns:
-        space, index, dataset, proxy, quantity (`score`), live, deposited, difference, tolerance, agrees (None:
-        decided by rounding, not compared), origin (of the tolerance).
+        space, index, dataset, proxy, quantity (`score`), live, deposited, difference, tolerance, agrees
+        (None: decided by rounding, not compared), basis (of the tolerance).
 
     Raises:
         DisagreementError: if a difference is not allowed, or a value is finite on one side only.
