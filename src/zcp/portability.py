@@ -58,7 +58,7 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-def run_values(seed: int, networks_only: bool, folder: Path, names: Sequence[str] = ()) -> None:
+def run_values(seed: int, networks_only: bool, folder: Path, names: Sequence[str] = ()) -> list[str]:
     """Write the values of every live check in this process (`zcp.live_checks.run_check`), a file a check.
 
     Args:
@@ -66,22 +66,32 @@ def run_values(seed: int, networks_only: bool, folder: Path, names: Sequence[str
         networks_only: whether checks that run no network are left out.
         folder: where to; a check whose file is there is not run again.
         names: of checks; all where empty.
+
+    Returns:
+        The names of the checks that crashed; each has a line in the output.
     """
     warnings.simplefilter("ignore")
     folder.mkdir(parents=True, exist_ok=True)
+    failed: list[str] = []
     for check in live_checks():
         path = folder / f"{check.name}.parquet"
         left_out = (networks_only and not check.networks) or (names and check.name not in names)
         if left_out or path.is_file():
             continue
         start = time.perf_counter()
-        with moved_inputs(seed) if seed else nullcontext():
-            found = run_check(check)
+        try:
+            with moved_inputs(seed) if seed else nullcontext():
+                found = run_check(check)
+        except Exception as error:  # the others still run; the exit code tells
+            print(f"FAILED {check.name}: {type(error).__name__}: {error}", flush=True)
+            failed.append(check.name)
+            continue
         unfinished = path.with_suffix(".tmp")
         found.astype({"agrees": object}).to_parquet(unfinished)
         unfinished.replace(path)
         missed, seconds = sum(v is False for v in found["agrees"]), time.perf_counter() - start
         print(f"  {check.name:<24}{len(found):>6} values {missed:>5} disagree {seconds:6.1f} s", flush=True)
+    return failed
 
 
 def read_values(folder: Path) -> pd.DataFrame:
@@ -136,7 +146,8 @@ def _compute(run: Run) -> Outcome:
         f"(tolerance {row.tolerance:.2g})"
         for row in wrong.itertuples()
     ]
-    misses += [f"ended with {failed}, see {log}"] if failed else []
+    lines = [line for line in log.read_text().splitlines() if line.startswith("FAILED")]
+    misses += (lines or [f"ended with {failed}, see {log}"]) if failed else []
     decided = int(found["agrees"].isna().sum()) if len(found) else 0
     return Outcome(run.name, "live checks", len(found), decided, misses, time.perf_counter() - start)
 
@@ -183,12 +194,12 @@ def summarise(outcomes: Sequence[Outcome]) -> str:
 
 
 def _worker(arguments: Sequence[str]) -> None:
-    """Write the values of a run: SEED all|networks FOLDER [CHECK...]."""
+    """Write the values of a run, and end with 1 if a check crashed: SEED all|networks FOLDER [CHECK...]."""
     import torch
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     seed, which, folder, *names = arguments
-    run_values(int(seed), which == "networks", Path(folder), names)
+    sys.exit(bool(run_values(int(seed), which == "networks", Path(folder), names)))
 
 
 if __name__ == "__main__":

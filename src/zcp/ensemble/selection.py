@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 
-from zcp.agreement import agree
+from zcp.agreement import FACTOR, agree, largest_tolerance, name_groups, read_spreads
 from zcp.ensemble.bootstrap import RESAMPLES, Resamples, interval, resampled_rmse
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.progress import run_plan
@@ -133,6 +133,26 @@ def _fit(examples: Examples, resamples: Resamples, name: str, data: str, seed: i
         "seconds": round(time.perf_counter() - start, 3),
         "resampled": resampled.round(5).tolist(),
     }
+
+
+def tabulate_spreads(deposit: Deposit) -> pd.DataFrame:
+    """Return what rounding does to the first seed's errors, see `zcp.agreement`.
+
+    Returns:
+        regressor, data, rmse (deposited), spread (percentage points), perturbations, settings, compared
+        (whether a live value is compared at all); NaN where no spread was measured.
+    """
+    fits = deposit.tables["fits"]
+    first = fits[fits["seed"] == deposit.settings["seeds"][0]].assign(
+        group=lambda t: name_groups(t, KEYS[:2])
+    )
+    known = read_spreads()
+    known = known[known["deposit"].eq(deposit.name) & known["quantity"].eq("rmse")]
+    both = first.merge(known[["group", "spread", "perturbations", "settings"]], on="group", how="left")
+    most = largest_tolerance("rmse", both["rmse"].to_numpy(float))
+    compared = (FACTOR * both["spread"].fillna(0.0) <= most).map({True: "yes", False: "no"})
+    columns = [*KEYS[:2], "rmse", "spread", "perturbations", "settings"]
+    return both[columns].assign(compared=compared)
 
 
 def check(live: pd.DataFrame, deposit: Deposit) -> pd.DataFrame:
