@@ -71,25 +71,20 @@ def move_batch(batch: tuple[Tensor, Tensor], *seed: object) -> Batch:
 
 @contextmanager
 def moved_inputs(seed: int) -> Iterator[None]:
-    """While this lasts, whatever the study reads or draws arrives moved: scores, accuracies, weights, inputs.
+    """While this lasts, whatever the study reads or draws arrives moved: scores, weights, inputs, noise.
+
+    Accuracies stay: they are printed decimals, and no processor computes them.
 
     Stand-ins take the place of the functions that read and draw, in every module of this package; what was
     read before stays as it is.
     """
-    from zcp import benchmarks, golden, inputs, statistics
-    from zcp.benchmarks import tasks
+    from zcp import golden, inputs, statistics
     from zcp.collect import load_scores
     from zcp.deeper_look import decay, perturbation, published
     from zcp.initialisation import initialise
 
     def table(read: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *args, **options: move_table(read(*args, **options), seed)
-
-    def measured(*args: Any) -> benchmarks.Benchmark:
-        found = benchmarks_load(*args)
-        for name in ("accuracy", "valid_seeds"):
-            setattr(found, name, table(getattr(found, name)))
-        return found
 
     def weights(make: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
         return lambda *args, **options: move_network(make(*args, **options), seed)
@@ -102,12 +97,10 @@ def moved_inputs(seed: int) -> Iterator[None]:
     def draw(*key: int) -> Callable[..., Tensor]:
         return lambda name, shape: move_tensor(draws(*key)(name, shape), name, seed)
 
-    benchmarks_load, draws = benchmarks.load, statistics.SeededDraw
+    draws = statistics.SeededDraw
     samples = (inputs.image_batches, inputs.gaussian_batches, golden.recipe_batches, perturbation.noise)
     replaced: list[tuple[Callable[..., Any], Callable[..., Any]]] = [
         *((read, table(read)) for read in (load_scores, published.published_scores, decay.read_rows)),
-        (tasks.accuracy, table(tasks.accuracy)),
-        (benchmarks.load, measured),
         *((make, weights(make)) for make in (initialise, golden.recipe_weights)),
         *((make, batches(make)) for make in samples),
         (statistics.SeededDraw, draw),
