@@ -9,6 +9,7 @@ exceed its cap is decided by rounding: a wrong answer would pass, so it is liste
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -132,7 +133,7 @@ def require_agreement(both: pd.DataFrame) -> pd.DataFrame:
     wrong = table[[value is False for value in table["agrees"]]]
     if len(wrong):
         excess = (wrong["difference"].abs() - wrong["tolerance"]).fillna(np.inf)
-        worst = wrong.loc[excess.idxmax()]
+        worst = wrong.iloc[int(excess.to_numpy().argmax())]
         keys = worst[: list(table).index("quantity")].to_dict()
         if worst["basis"] == NEVER:
             text = f"{len(wrong)} live values of {name} were never deposited, first {keys}"
@@ -196,7 +197,7 @@ def _spreads(
     return np.array([g["spread"] if g else 0.0 for g in groups]), [_basis(group) for group in groups]
 
 
-def _basis(group: dict[str, float] | None) -> str:
+def _basis(group: dict[Any, Any] | None) -> str:
     if group is None:
         return "no spread was measured: the resolution of the deposit"
     runs = f"{group['perturbations']:.0f} perturbations, {group['settings']:.0f} settings"

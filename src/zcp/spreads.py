@@ -31,7 +31,7 @@ def spread_of(plain: pd.DataFrame, others: Iterable[pd.DataFrame]) -> pd.DataFra
         same = (live == was) | (live.isna() & was.isna())
         spread[there] = np.maximum(spread[there], (live - was).abs().fillna(np.inf).where(~same, 0.0))
     table = spread.rename("spread").reset_index()
-    return table.groupby(GROUP, as_index=False, sort=False)["spread"].max()
+    return table.groupby(GROUP, sort=False)["spread"].max().reset_index()
 
 
 def moved_choices(plain: pd.DataFrame, other: pd.DataFrame) -> list[str]:

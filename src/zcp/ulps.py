@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 from torch import Tensor, nn
 
 from zcp.inputs import Batch
@@ -81,6 +83,7 @@ def moved_inputs(seed: int) -> Iterator[None]:
     from zcp import golden, inputs, statistics
     from zcp.collect import load_scores
     from zcp.deeper_look import decay, perturbation, published
+    from zcp.ensemble.regressors import build_regressor
     from zcp.initialisation import initialise
 
     def table(read: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,6 +100,18 @@ def moved_inputs(seed: int) -> Iterator[None]:
     def draw(*key: int) -> Callable[..., Tensor]:
         return lambda name, shape: move_tensor(draws(*key)(name, shape), name, seed)
 
+    def regressor(name: str, *args: Any, **options: Any) -> Pipeline:
+        # A last bit of a column of 1e30 is lost in a singular value; the order of the columns, which means
+        # nothing to least squares either, is not.
+        made = build_regressor(name, *args, **options)
+        if name in ("Linear", "Bayesian Ridge"):
+            made.steps.insert(len(made.steps) - 1, ("order", FunctionTransformer(shuffle)))
+        return made
+
+    def shuffle(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        order = np.random.default_rng(seed_for("ulp", "columns", seed)).permutation(values.shape[1])
+        return values[:, order]
+
     draws = statistics.SeededDraw
     samples = (inputs.image_batches, inputs.gaussian_batches, golden.recipe_batches, perturbation.noise)
     replaced: list[tuple[Callable[..., Any], Callable[..., Any]]] = [
@@ -104,6 +119,7 @@ def moved_inputs(seed: int) -> Iterator[None]:
         *((make, weights(make)) for make in (initialise, golden.recipe_weights)),
         *((make, batches(make)) for make in samples),
         (statistics.SeededDraw, draw),
+        (build_regressor, regressor),
     ]
     with ExitStack() as stack:
         for original, stand_in in replaced:
