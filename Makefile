@@ -24,7 +24,7 @@ export PIP_REQUIRE_VIRTUALENV := 0
 export PYTHONNOUSERSITE := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: study test test-all lint bench clean
+.PHONY: study test test-all portable lint bench clean
 .DELETE_ON_ERROR:
 
 study: $(VENV)/study
@@ -40,6 +40,10 @@ lint: $(VENV)/test
 	ruff check .
 	ruff format --check .
 	mypy
+
+# What rounding decides; `zcp portable --write` measures the spreads of all tolerances anew.
+portable: $(VENV)/test
+	zcp portable
 
 bench: $(VENV)/study
 	python -m bench

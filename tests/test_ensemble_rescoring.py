@@ -51,13 +51,40 @@ def test_a_deposit_that_is_not_ours_is_noticed(scores, wrong):
         rescoring.rescore(changed, changed.iloc[:2], PROXIES)
 
 
-@pytest.mark.parametrize(("rows", "agrees"), [(5, True), (4, False)])
-def test_one_network_in_five_may_stray(scores, rows, agrees):
-    found = pd.DataFrame({"space": "sss", "dataset": "ImageNet16-120", "index": range(rows), "proxy": "snip"})
-    found = found.assign(deposited=1.0, live=[1.01] + [1.0] * (rows - 1))
-    table = scores.assign(snip=1.0)
-    if agrees:
-        assert len(rescoring._require_agreement(found, table, ["snip"])) == rows
-    else:
-        with pytest.raises(DisagreementError, match="1 scores"):
-            rescoring._require_agreement(found, table, ["snip"])
+def test_a_larger_draw_holds_the_smaller_one():
+    deposited = load_scores("nats-b8")
+    few, many = (rescoring.choose_rows(deposited, count) for count in (2, 5))
+    assert len(few) == 12 and len(many) == 30 and {*few.index} < {*many.index}
+
+
+def test_a_spread_of_a_row_that_has_none_is_measured(scores):
+    changed = scores.copy()
+    changed.attrs = scores.attrs
+    changed.loc[1, "grad_norm"] *= 1 + 2.0**-17
+    found = rescoring.rescore(changed, changed.iloc[:2], ["log_synflow", "grad_norm"])
+    moved = found[found["difference"] != 0]
+    assert moved["agrees"].item() is True and "3 perturbations" in moved["basis"].item()
+    assert moved["tolerance"].item() < 1e-3 * abs(moved["deposited"].item())
+
+
+def test_what_rounding_decides_is_listed_and_not_compared(scores, monkeypatch):
+    rows, proxies = scores.iloc[:2], ["log_synflow", "grad_norm"]
+    spread = pd.DataFrame(
+        {"deposit": "scores", "table": "gaussian-b2-seed0", "quantity": "score", "spread": 1e9,
+         "group": [f"{s}, {i}, {d}, grad_norm" for s, i, d in rows[rescoring.KEY].to_numpy()],
+         "perturbations": 3, "settings": 0}
+    )  # fmt: skip
+    monkeypatch.setattr(rescoring, "read_spreads", lambda: spread)
+    changed = scores.copy()
+    changed.attrs = scores.attrs
+    changed.loc[1, "grad_norm"] *= 2
+    found = rescoring.rescore(changed, changed.iloc[:2], proxies)
+    listed = found[found["agrees"].isna()]
+    assert set(listed["proxy"]) == {"grad_norm"} and len(listed) == 2 and len(found) == 4
+    summary = rescoring.summarise(found).set_index("proxy")
+    assert summary["checked"].to_dict() == {"log_synflow": True, "grad_norm": False}
+    assert summary.loc["grad_norm", ["values", "compared"]].tolist() == [2, 0]
+    changed.loc[1, "log_synflow"] *= 1.01
+    with pytest.raises(DisagreementError, match="log_synflow") as caught:
+        rescoring.rescore(changed, changed.iloc[:2], proxies)
+    assert [value is False for value in caught.value.table["agrees"]].count(True) == 1

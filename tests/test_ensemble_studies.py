@@ -69,7 +69,7 @@ def test_selection_fits_each_treatment_and_agrees_with_itself(rows):
     with pytest.raises(DisagreementError, match="nothing was compared"):
         selection.check(again[again["seed"] == 7], deposit)
     with pytest.raises(DisagreementError, match="rmse"):
-        selection.check(again, changed(deposit, "fits", "rmse", 3))
+        selection.check(again, changed(deposit, "fits", "rmse", 1.01))
 
 
 def test_selection_stands_beside_the_paper(rows):
@@ -166,7 +166,7 @@ def test_elimination_keeps_what_matters(rows):
     assert len(picks["GreenFactory-Fast"]) == steps.loc[steps["score"].idxmin(), "count"]
     assert elimination.check(rows, deposit)["rmse_difference"].abs().max() == 0
     with pytest.raises(DisagreementError, match="rmse"):
-        elimination.check(rows, changed(deposit, "steps", "rmse", 1.1))
+        elimination.check(rows, changed(deposit, "steps", "rmse", 1.01))
 
 
 def test_elimination_is_scikit_learns(rows):
@@ -287,7 +287,7 @@ def test_tuning_deposit_checks_itself(rows, tmp_path, small_forests):
     assert winner["rmse"] == finals["rmse"].drop("paper").min() == pytest.approx(error)
     assert winner["estimated"] == pytest.approx(error, rel=0.5)  # another forest of six trees at most
     with pytest.raises(DisagreementError, match="ensemble"):
-        tuning.check(rows, changed(deposit, "trials", "rmse", 0.9), 2)
+        tuning.check(rows, changed(deposit, "trials", "rmse", 0.99), 2)
 
 
 @pytest.fixture(scope="module")
@@ -348,7 +348,7 @@ def test_evaluation_checks_itself(many, evaluated, tmp_path):
     live = evaluation.evaluate(many, ensembles, "random", 1)
     assert len(evaluation.check(live, deposit)) == len(live)
     with pytest.raises(DisagreementError, match="abs_kendall"):
-        evaluation.check(live, changed(deposit, "cells", "abs_kendall", 0.9))
+        evaluation.check(live, changed(deposit, "cells", "abs_kendall", 0.99))
 
 
 def test_evaluation_stands_beside_the_paper(evaluated):

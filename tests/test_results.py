@@ -6,7 +6,7 @@ import pytest
 
 from zcp import results
 from zcp.errors import InputError
-from zcp.results import Deposit, DisagreementError, agree
+from zcp.results import Deposit, DisagreementError
 
 
 @pytest.fixture
@@ -53,36 +53,6 @@ def test_scores_must_be_those_of_the_deposit(deposit, tmp_path):
     results.require_same_scores(same, scores)
     with pytest.raises(DisagreementError, match=r"scores\.parquet"):
         results.require_same_scores(deposit, scores)
-
-
-def frame(**columns):
-    return pd.DataFrame({"name": ["a", "b"], **columns})
-
-
-def test_agreement_shows_both_values():
-    both = agree(frame(rmse=[1.0, 2.01]), frame(rmse=[1.0, 2.0]), keys=["name"], tolerances={"rmse": 0.02})
-    assert both["rmse_difference"].tolist() == pytest.approx([0.0, 0.01])
-
-
-@pytest.mark.parametrize(
-    ("live", "tolerance", "message"),
-    [
-        (frame(rmse=[1.0, 2.1]), 0.02, r"'b'.*2\.1 live but 2 in the deposit"),
-        (frame(rmse=[1.0, 2.01]), pd.Series([0.1, 0.001]), "'b'"),
-        (frame(rmse=[math.nan, 2.0]), 0.02, "'a'"),
-        (frame(rmse=[1.0, math.inf]), 0.02, "'b'"),
-        (pd.DataFrame({"name": ["c"], "rmse": [1.0]}), 0.02, "never deposited"),
-        (frame(rmse=[1.0, 2.0]).iloc[:0], 0.02, "nothing was compared"),
-    ],
-)
-def test_disagreement_is_loud(live, tolerance, message):
-    with pytest.raises(DisagreementError, match=message):
-        agree(live, frame(rmse=[1.0, 2.0]), keys=["name"], tolerances={"rmse": tolerance})
-
-
-def test_nan_on_both_sides_agrees():
-    both = frame(rmse=[math.nan, 2.0])
-    assert len(agree(both, both, keys=["name"], tolerances={"rmse": 0.0})) == 2
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -97,10 +97,12 @@ def test_whole_benchmark_by_hand():
 def test_check(costs):
     deposit = Deposit("throughput-cpu", {}, {"costs": costs})
     assert len(throughput.check(costs, deposit)) == 2
-    with pytest.raises(DisagreementError, match="units here"):
-        throughput.check(costs.assign(fast=5 * costs["fast"]), deposit)
-    with pytest.raises(DisagreementError, match="none of the live networks"):
-        throughput.check(costs.assign(index=7), deposit)
+    slower = throughput.check(costs.assign(fast=5 * costs["fast"]), deposit)
+    assert (slower["fast"] == 5 * slower["fast_deposited"]).all()
+    with pytest.raises(DisagreementError, match="1 of 2 live networks"):
+        throughput.check(costs.assign(index=[0, 7]), deposit)
+    with pytest.raises(DisagreementError, match="no time"):
+        throughput.check(costs.assign(fast=0.0), deposit)
 
 
 def test_stability_compares_ranks():

@@ -98,6 +98,18 @@ def golden(file: Annotated[Path, typer.Argument(help="JSON file of reference val
 
 
 @app.command()
+def portable(
+    write: Annotated[bool, typer.Option("--write", help="measure the spreads anew")] = False,
+) -> None:
+    """Look for what rounding decides: moved inputs and other processors; exit 1 on a miss."""
+    from zcp.portability import check_portability, summarise
+
+    outcomes = check_portability(write, typer.echo)
+    typer.echo(summarise(outcomes))
+    raise typer.Exit(int(any(outcome.misses for outcome in outcomes)))
+
+
+@app.command()
 def proxies(pattern: Annotated[str, typer.Argument(help="shell pattern, such as 'grad*'")] = "*") -> None:
     """List the proxies that match a pattern."""
     from zcp import get_proxy, list_proxies

@@ -9,12 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from zcp.agreement import agree
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.published import COLUMNS, read_table
 from zcp.metrics import rank_scores, spearman
 from zcp.population import AZ_NAS_PARTS, az_nas
 from zcp.registry import REGISTRY, get_proxy
-from zcp.results import Deposit, agree
+from zcp.results import Deposit
 from zcp.seeding import seed_for
 
 CELL = ["space", "dataset"]
@@ -112,8 +113,8 @@ def check(live: pd.DataFrame, deposit: Deposit) -> pd.DataFrame:
     """Compare correlations computed now with the deposited ones.
 
     Raises:
-        DisagreementError: if one differs by more than 1e-6.
+        DisagreementError: if a count differs, or another value by more than its measured tolerance.
     """
     same = live.dropna(subset="spearman")
-    tolerances = {"spearman": 1e-6, "n": 0, "failed": 0}
-    return agree(same, deposit.tables["correlations"], keys=KEYS, tolerances=tolerances)
+    counts = ["n", "failed"]
+    return agree(same, deposit, "correlations", keys=KEYS, measured=["spearman"], exact=counts)

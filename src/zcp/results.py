@@ -1,4 +1,4 @@
-"""Results that are deposited in `data/results`: tables with what made them, and the check of a live slice.
+"""Results that are deposited in `data/results`: tables with what made them.
 
 A deposit is one JSON file: the settings it was computed with, its provenance (versions, SHA-256 of the
 scores, seconds) and named tables of aggregates. It never holds ground truth of single architectures.
@@ -8,23 +8,26 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from zcp.errors import InputError
 from zcp.paths import RESULTS
 
-# What a live error may differ by from the deposited one of the same seed, on other processors and versions.
-RELATIVE = 0.02
-
 
 class DisagreementError(RuntimeError):
-    """A value that was computed live is not the deposited one."""
+    """A value that was computed live is not the deposited one.
+
+    Attributes:
+        table: what was compared, as `zcp.agreement.tabulate` returns it; empty where nothing could be.
+    """
+
+    def __init__(self, message: str, table: pd.DataFrame | None = None) -> None:
+        super().__init__(message)
+        self.table = pd.DataFrame() if table is None else table
 
 
 @dataclass(frozen=True)
@@ -101,51 +104,6 @@ def require_same_scores(deposit: Deposit, scores: Path) -> None:
         )
 
 
-def agree(
-    live: pd.DataFrame,
-    deposited: pd.DataFrame,
-    *,
-    keys: Sequence[str],
-    tolerances: Mapping[str, Any],
-) -> pd.DataFrame:
-    """Compare a live slice with the deposited rows of the same keys.
-
-    Args:
-        live: the slice; every one of its rows must have been deposited.
-        deposited: the deposited table.
-        keys: columns that name a row, in both.
-        tolerances: largest absolute difference of each compared column: a number, or one number a row of
-            `live`.
-
-    Returns:
-        `keys` and, for each compared column, the live value, the deposited value and their difference.
-
-    Raises:
-        DisagreementError: if a row is missing or a difference exceeds its tolerance; the message names the
-        worst.
-    """
-    if live.empty:
-        raise DisagreementError("the live slice is empty: nothing was compared")
-    columns = [*keys, *tolerances]
-    both = live[columns].merge(
-        deposited[columns],
-        on=list(keys),
-        how="left",
-        suffixes=("", "_deposited"),
-        indicator=True,
-        validate="1:1",
-    )
-    missing = both.loc[both["_merge"] == "left_only", list(keys)]
-    if len(missing):
-        raise DisagreementError(
-            f"{len(missing)} live rows were never deposited, first {missing.iloc[0].to_dict()}"
-        )
-    for column, tolerance in tolerances.items():
-        both[f"{column}_difference"] = both[column] - both[f"{column}_deposited"].astype(float)
-        _require_close(both, keys, column, np.broadcast_to(np.asarray(tolerance, dtype=float), len(both)))
-    return both.drop(columns="_merge")
-
-
 def finite(value: float, name: str) -> float:
     """Return `value` as a float, for prose.
 
@@ -155,19 +113,6 @@ def finite(value: float, name: str) -> float:
     if not math.isfinite(value):
         raise InputError(f"{name} is {value}: a page must not print it as a result")
     return float(value)
-
-
-def _require_close(both: pd.DataFrame, keys: Sequence[str], column: str, allowed: np.ndarray) -> None:
-    gone = both[column].isna().to_numpy() != both[f"{column}_deposited"].isna().to_numpy()
-    excess = (both[f"{column}_difference"].abs().fillna(0.0) - allowed).to_numpy(copy=True)
-    excess[gone] = np.inf
-    worst = int(np.argmax(excess))
-    if excess[worst] > 0:
-        row = both.iloc[worst]
-        raise DisagreementError(
-            f"{column} of {row[list(keys)].to_dict()} is {row[column]:.6g} live but "
-            f"{row[f'{column}_deposited']:.6g} in the deposit (tolerance {allowed[worst]:.2g})"
-        )
 
 
 def _dump_table(name: str, table: pd.DataFrame) -> str:

@@ -3,6 +3,8 @@
 import json
 import math
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -92,6 +94,16 @@ def _batches(dataset: str, settings: Settings, device: str) -> list[Batch]:
     return _make_batches(
         dataset, settings.inputs, settings.batch, settings.batches, settings.seed, settings.dtype, device
     )
+
+
+@contextmanager
+def fresh_batches() -> Iterator[None]:
+    """Make batches anew in the block, and forget them after it."""
+    _make_batches.cache_clear()
+    try:
+        yield
+    finally:
+        _make_batches.cache_clear()
 
 
 @lru_cache(maxsize=len(ALL_DATASETS))

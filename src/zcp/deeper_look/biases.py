@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from zcp.agreement import agree
 from zcp.collect import load_scores, scores_path
 from zcp.deeper_look.heatmaps import turn, usable
 from zcp.ensemble.features import proxy_columns
 from zcp.metrics import spearman
 from zcp.provenance import versions
-from zcp.results import Deposit, agree, sha256
+from zcp.results import Deposit, sha256
 from zcp.spaces.cells import EDGES
 from zcp.spaces.sss import parse_widths
 from zcp.spaces.tss import parse_cell
@@ -89,10 +90,10 @@ def check(scores: str, deposit: Deposit) -> pd.DataFrame:
     """Compare the correlations computed now with the deposited ones.
 
     Raises:
-        DisagreementError: if one differs by more than 1e-6.
+        DisagreementError: if a count differs, or another value by more than its measured tolerance.
     """
-    tolerances = {"spearman": 1e-6, "n": 0, "left_out": 0}
-    return agree(correlate(load_scores(scores)), deposit.tables["biases"], keys=KEYS, tolerances=tolerances)
+    live, counts = correlate(load_scores(scores)), ["n", "left_out"]
+    return agree(live, deposit, "biases", keys=KEYS, measured=["spearman"], exact=counts)
 
 
 def arrange(found: pd.DataFrame, dataset: str) -> pd.DataFrame:

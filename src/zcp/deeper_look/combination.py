@@ -7,9 +7,10 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from zcp.agreement import agree
 from zcp.deeper_look.heatmaps import turn, usable
 from zcp.ensemble.examples import Examples
-from zcp.results import Deposit, agree
+from zcp.results import Deposit
 from zcp.seeding import seed_for
 
 #: Members of combinations, where the scores hold them: the post's eight and cheap later ones.
@@ -119,8 +120,8 @@ def check(examples: Examples, deposit: Deposit) -> pd.DataFrame:
     """Compare the correlations of some cells, computed now, with the deposited ones.
 
     Raises:
-        DisagreementError: if one differs by more than 1e-6.
+        DisagreementError: if a count differs, or another value by more than its measured tolerance.
     """
     live, _ = correlate(examples, [])
-    tolerances = {"spearman": 1e-6, "n": 0, "left_out": 0}
-    return agree(live, deposit.tables["all"], keys=[*CELL, "kind", "name"], tolerances=tolerances)
+    keys, counts = [*CELL, "kind", "name"], ["n", "left_out"]
+    return agree(live, deposit, "all", keys=keys, measured=["spearman"], exact=counts)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from zcp import benchmarks
+from zcp.agreement import agree
 from zcp.benchmarks import tasks
 from zcp.collect import load_scores, scores_path
 from zcp.correlations import bootstrap_interval
@@ -22,7 +23,7 @@ from zcp.errors import InputError
 from zcp.metrics import rank_scores
 from zcp.paths import PUBLISHED, data_folder
 from zcp.provenance import versions
-from zcp.results import Deposit, agree, sha256
+from zcp.results import Deposit, sha256
 from zcp.seeding import seed_for
 
 #: The post's eight, in the order of its tables.
@@ -162,11 +163,11 @@ def check(live: Sequence[Scored], deposit: Deposit) -> pd.DataFrame:
     """Compare the pairs of some tasks, computed now, with the deposited ones.
 
     Raises:
-        DisagreementError: if a correlation differs by more than 1e-6, or a number of rows at all.
+        DisagreementError: if a count differs, or another value by more than its measured tolerance.
     """
     pairs = pd.concat([correlate_pairs(task) for task in live], ignore_index=True)
-    tolerances = {"spearman": 1e-6, "n": 0, "left_out": 0}
-    return agree(pairs, deposit.tables["pairs"], keys=[*KEYS, "a", "b"], tolerances=tolerances)
+    keys, counts = [*KEYS, "a", "b"], ["n", "left_out"]
+    return agree(pairs, deposit, "pairs", keys=keys, measured=["spearman"], exact=counts)
 
 
 def correlate_pairs(task: Scored) -> pd.DataFrame:

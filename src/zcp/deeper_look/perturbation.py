@@ -14,13 +14,14 @@ from joblib import Parallel, delayed
 from torch import Tensor, nn
 
 from zcp import benchmarks
+from zcp.agreement import agree
 from zcp.datasets import DATASETS
 from zcp.deeper_look.training import CLASSES
 from zcp.initialisation import initialise
 from zcp.inputs import Batch
 from zcp.provenance import versions
 from zcp.registry import get_proxy
-from zcp.results import Deposit, agree
+from zcp.results import Deposit
 from zcp.scoring import score
 from zcp.seeding import generator, seed_for
 from zcp.spaces import get_space
@@ -153,4 +154,4 @@ def check(deposit: Deposit, proxy: str) -> pd.DataFrame:
     """
     seed = deposit.settings["seeds"][0]
     live = pd.DataFrame([(proxy, seed, select(proxy, seed))], columns=["proxy", "seed", "index"])
-    return agree(live, deposit.tables["chosen"], keys=["proxy", "seed"], tolerances={"index": 0})
+    return agree(live, deposit, "chosen", keys=["proxy", "seed"], exact=["index"])

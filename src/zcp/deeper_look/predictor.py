@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
+from zcp.agreement import agree
 from zcp.deeper_look.combination import MEMBERS
 from zcp.deeper_look.heatmaps import turn
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.regressors import build_forest
 from zcp.errors import InputError
 from zcp.metrics import spearman
-from zcp.results import Deposit, agree
+from zcp.results import Deposit
 from zcp.seeding import seed_for
 from zcp.spaces import get_space
 from zcp.spaces.cells import OPERATIONS
@@ -108,8 +109,7 @@ def check(examples: Examples, deposit: Deposit, dataset: str) -> pd.DataFrame:
     """Compare the runs of the first seed on one dataset with the deposited ones.
 
     Raises:
-        DisagreementError: if a correlation differs by more than 0.03 (forests differ between versions).
+        DisagreementError: if a count differs, or another value by more than its measured tolerance.
     """
     live = evaluate(examples, dataset, deposit.settings["seeds"][0], SIZES)
-    tolerances = {"spearman": 0.03, "n": 0}
-    return agree(live, deposit.tables["runs"], keys=KEYS, tolerances=tolerances)
+    return agree(live, deposit, "runs", keys=KEYS, measured=["spearman"], exact=["n"], by=["size"])

@@ -17,11 +17,12 @@ from joblib import Parallel, delayed
 from optuna.samplers import RandomSampler, TPESampler
 
 from zcp import benchmarks
+from zcp.agreement import agree
 from zcp.deeper_look.combination import vote
 from zcp.deeper_look.heatmaps import turn, usable
 from zcp.ensemble.examples import Examples
 from zcp.errors import InputError
-from zcp.results import Deposit, agree
+from zcp.results import Deposit
 from zcp.seeding import seed_for
 from zcp.spaces import get_space
 from zcp.spaces.cells import OPERATIONS
@@ -242,4 +243,4 @@ def check(examples: Examples, deposit: Deposit, strategies: Sequence[Strategy]) 
     runs, settings = deposit.tables["runs"], deposit.settings
     dataset = str(runs["dataset"].iloc[0])
     live = run(examples, dataset, settings["seeds"][:1], settings["budget"], strategies)
-    return agree(live, runs, keys=KEYS, tolerances={"queries": 0})
+    return agree(live, deposit, "runs", keys=KEYS, exact=["queries"])

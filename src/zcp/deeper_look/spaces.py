@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from zcp.agreement import agree
 from zcp.benchmarks.tasks import TASKS
 from zcp.collect import scores_path
 from zcp.correlations import bootstrap_interval
@@ -28,7 +29,7 @@ from zcp.errors import InputError
 from zcp.metrics import rank_scores, spearman
 from zcp.paths import data_folder
 from zcp.provenance import versions
-from zcp.results import Deposit, agree, sha256
+from zcp.results import Deposit, sha256
 from zcp.seeding import seed_for
 from zcp.spaces import get_space
 
@@ -176,15 +177,15 @@ def check(space: str, deposit: Deposit) -> dict[str, pd.DataFrame]:
         The compared rows by table.
 
     Raises:
-        DisagreementError: if a correlation differs by more than 1e-6, or a number of networks at all.
+        DisagreementError: if a count differs, or another value by more than its measured tolerance.
     """
     live = {"pairs": correlate_scores(space)}
     keys = {"pairs": ["scores", "a", "b"], "correlations": KEYS}
     if data_folder() is not None:
         live["correlations"] = correlate_space(space, resamples=0)
-    tolerances = {"spearman": 1e-6, "n": 0, "left_out": 0}
+    counts = ["n", "left_out"]
     return {
-        name: agree(table, deposit.tables[name], keys=keys[name], tolerances=tolerances)
+        name: agree(table, deposit, name, keys=keys[name], measured=["spearman"], exact=counts)
         for name, table in live.items()
         if len(table)
     }

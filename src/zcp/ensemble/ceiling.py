@@ -25,12 +25,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from zcp import benchmarks
+from zcp.agreement import agree
 from zcp.datasets import DATASETS
 from zcp.ensemble.examples import SPACES
 from zcp.errors import InputError
 from zcp.metrics import kendall, rmse
 from zcp.provenance import versions
-from zcp.results import RELATIVE, Deposit, agree
+from zcp.results import Deposit
 from zcp.seeding import seed_for
 
 Values = NDArray[np.float64]
@@ -164,12 +165,11 @@ def check(deposit: Deposit) -> pd.DataFrame:
     """Simulate the deposit's first seed anew and compare.
 
     Raises:
-        DisagreementError: if a correlation differs by more than .002 or an RMSE by more than two percent.
+        DisagreementError: if a value differs by more than its measured tolerance.
     """
     live = find_ceilings(deposit.settings["target"], deposit.settings["seeds"][:1])
-    tolerances = {"kendall": 0.002, "rmse": RELATIVE * live["rmse"]}
     keys = ["space", "dataset", "trainings", "seed"]
-    return agree(live, deposit.tables["draws"], keys=keys, tolerances=tolerances)
+    return agree(live, deposit, "draws", keys=keys, measured=["kendall", "rmse"])
 
 
 def ceilings_of(deposit: Deposit, metric: str = "kendall") -> pd.Series:

@@ -16,6 +16,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from optuna.samplers import TPESampler
 
+from zcp.agreement import agree
 from zcp.ensemble.architectures import choose_columns
 from zcp.ensemble.candidates import CANDIDATES, SHIPPABLE, Candidate
 from zcp.ensemble.examples import Examples
@@ -24,7 +25,7 @@ from zcp.ensemble.populations import mean_of_ranks, vote
 from zcp.ensemble.splits import split
 from zcp.errors import InputError
 from zcp.metrics import kendall, rmse
-from zcp.results import RELATIVE, Deposit, agree
+from zcp.results import Deposit
 from zcp.seeding import seed_for
 
 SCHEME = "isomorphic"
@@ -200,10 +201,10 @@ def check(
     """Tune and fit some models anew with the deposit's first seed, and compare.
 
     Raises:
-        DisagreementError: if a correlation differs by more than .01 or an RMSE by more than two percent.
+        DisagreementError: if a count differs, or another value by more than its measured tolerance.
     """
     seed, trials = deposit.settings["seeds"][0], deposit.settings["trials"]
     predicted = {name: predict_test(examples, name, trials, seed)[0] for name in models}
     live = measure(examples, predicted, seed)
-    tolerances = {"kendall": 0.01, "rmse": RELATIVE * live["rmse"], "n": 0}
-    return agree(live, deposit.tables["cells"], keys=["model", "seed", *CELL], tolerances=tolerances)
+    keys, measured = ["model", "seed", *CELL], ["kendall", "rmse"]
+    return agree(live, deposit, "cells", keys=keys, measured=measured, exact=["n"], by=["model"])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from zcp.agreement import agree, tabulate
 from zcp.ensemble.bootstrap import Resamples, interval, resampled_rmse
 from zcp.ensemble.costs import Costs
 from zcp.ensemble.examples import Examples
@@ -18,7 +19,7 @@ from zcp.ensemble.regressors import build_forest
 from zcp.ensemble.splits import Split, split
 from zcp.metrics import rmse
 from zcp.paths import RUNS
-from zcp.results import RELATIVE, Deposit, DisagreementError, agree
+from zcp.results import Deposit, DisagreementError
 
 PICKS = {
     "GreenFactory": "rmse",
@@ -149,14 +150,18 @@ def check(examples: Examples, deposit: Deposit) -> pd.DataFrame:
     """Repeat the first step and the forest of the fast pick, and compare with the deposit.
 
     Raises:
-        DisagreementError: if another feature is dropped first, or an RMSE differs by more than two percent.
+        DisagreementError: if another feature is dropped first, or an RMSE differs by more than its measured
+            tolerance.
     """
     seed, steps = deposit.settings["seed"], deposit.tables["steps"]
     parts = split(examples, deposit.settings["scheme"], seed)
     subsets = [list(examples.features), deposit.settings["picks"]["GreenFactory-Fast"]]
     found = {len(features): fit_step(examples, parts, features, seed) for features in subsets}
+    live = pd.DataFrame({"count": list(found), "rmse": [step["rmse"] for step in found.values()]})
+    compared = agree(live, deposit, "steps", keys=["count"], measured=["rmse"], by=["count"])
     least, deposited = found[len(subsets[0])]["dropped"], steps["dropped"].iloc[-1]
     if least != deposited:
-        raise DisagreementError(f"the first feature to go is {least!r} live but {deposited!r} in the deposit")
-    live = pd.DataFrame({"count": list(found), "rmse": [step["rmse"] for step in found.values()]})
-    return agree(live, steps, keys=["count"], tolerances={"rmse": RELATIVE * live["rmse"]})
+        raise DisagreementError(
+            f"the first feature to go is {least!r} live but {deposited!r} in the deposit", tabulate(compared)
+        )
+    return compared

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from zcp.agreement import agree
 from zcp.ensemble.bootstrap import (
     RESAMPLES,
     Resamples,
@@ -26,7 +27,7 @@ from zcp.ensemble.hyperparameters import build_tuned
 from zcp.ensemble.progress import run_plan
 from zcp.ensemble.splits import split
 from zcp.metrics import kendall, rmse, spearman
-from zcp.results import RELATIVE, Deposit, agree
+from zcp.results import Deposit
 
 SCHEMES = ("random", "grouped", "stratified")
 CELL = ["space", "dataset"]
@@ -243,13 +244,8 @@ def check(live: pd.DataFrame, deposit: Deposit) -> pd.DataFrame:
     """Compare live cells with the deposited ones of the same scheme, seed and name.
 
     Raises:
-        DisagreementError: if a correlation differs by more than 0.01 or an RMSE by more than two percent.
+        DisagreementError: if a count differs, or another value by more than its measured tolerance.
     """
     live = live[live["seed"].isin(deposit.settings["seeds"])].reset_index(drop=True)
-    tolerances = {
-        "abs_kendall": 0.01,
-        "abs_spearman": 0.01,
-        "rmse": RELATIVE * live["rmse"].fillna(0.0),
-        "n": 0,
-    }
-    return agree(live, deposit.tables["cells"], keys=["scheme", "seed", "name", *CELL], tolerances=tolerances)
+    keys = ["scheme", "seed", "name", *CELL]
+    return agree(live, deposit, "cells", keys=keys, measured=METRICS, exact=["n"], by=["name"])

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from zcp import benchmarks
+from zcp.agreement import agree
 from zcp.datasets import DATASETS
 from zcp.ensemble.examples import SPACES
 from zcp.provenance import versions
-from zcp.results import Deposit, agree
+from zcp.results import Deposit
 
 WIDTH = 2.0  # percent
 
@@ -43,4 +44,4 @@ def check(deposit: Deposit) -> pd.DataFrame:
         DisagreementError: if a count differs.
     """
     live = study(deposit.settings["target"]).tables["counts"]
-    return agree(live, deposit.tables["counts"], keys=["space", "dataset", "low"], tolerances={"count": 0})
+    return agree(live, deposit, "counts", keys=["space", "dataset", "low"], exact=["count"])

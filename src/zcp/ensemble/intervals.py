@@ -21,13 +21,14 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import QuantileTransformer
 
+from zcp.agreement import agree
 from zcp.ensemble.candidates import build_released
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.features import FiniteFeatures
 from zcp.ensemble.fits import MEMORY, fingerprint
 from zcp.ensemble.isomorphism import name_classes
 from zcp.ensemble.splits import split
-from zcp.results import RELATIVE, Deposit, agree
+from zcp.results import Deposit
 
 CELL = ["space", "dataset"]
 LEVELS = (0.8, 0.9, 0.95)
@@ -137,10 +138,10 @@ def check(examples: Examples, deposit: Deposit) -> pd.DataFrame:
     """Calibrate anew with the deposit's first seed and compare.
 
     Raises:
-        DisagreementError: if a coverage differs by more than .02 or a width by more than two percent.
+        DisagreementError: if a count differs, or another value by more than its measured tolerance.
     """
     made = deposit.settings
     live = evaluate(examples, made["model"], made["hyperparameters"], made["seeds"][0])
     keys = ["method", "level", "seed", *CELL]
-    tolerances = {"coverage": 0.02, "width": RELATIVE * live["width"], "n": 0}
-    return agree(live, deposit.tables["cells"], keys=keys, tolerances=tolerances)
+    measured = ["coverage", "width"]
+    return agree(live, deposit, "cells", keys=keys, measured=measured, exact=["n"], by=["method"])

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
+from zcp.agreement import agree
 from zcp.ensemble.evaluation import CELL, Ensemble
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.fits import MEMORY, fingerprint
 from zcp.ensemble.isomorphism import name_classes
 from zcp.ensemble.splits import split
 from zcp.metrics import kendall, rmse
-from zcp.results import RELATIVE, Deposit, agree
+from zcp.results import Deposit
 
 CHAIN = ("stratified", "stratified_after", "random", "grouped", "isomorphic")
 SCHEMES = (*CHAIN, "stratified_isomorphic")
@@ -107,9 +108,9 @@ def check(examples: Examples, deposit: Deposit) -> pd.DataFrame:
     """Evaluate the leak-free scheme anew with the deposit's first seed and compare.
 
     Raises:
-        DisagreementError: if a correlation differs by more than .01 or an RMSE by more than two percent.
+        DisagreementError: if a count differs, or another value by more than its measured tolerance.
     """
     ensemble = Ensemble(**deposit.settings["ensemble"])
     live = evaluate(examples, ensemble, "isomorphic", deposit.settings["seeds"][0])
-    tolerances = {"kendall": 0.01, "rmse": RELATIVE * live["rmse"], "n": 0}
-    return agree(live, deposit.tables["cells"], keys=["scheme", "seed", *CELL], tolerances=tolerances)
+    keys = ["scheme", "seed", *CELL]
+    return agree(live, deposit, "cells", keys=keys, measured=METRICS, exact=["n"])

@@ -13,6 +13,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.pipeline import make_pipeline
 
+from zcp.agreement import agree
 from zcp.ensemble.architectures import choose_columns
 from zcp.ensemble.candidates import CANDIDATES
 from zcp.ensemble.examples import Examples
@@ -20,7 +21,7 @@ from zcp.ensemble.features import ONE_HOT
 from zcp.ensemble.fits import MEMORY, fingerprint
 from zcp.ensemble.splits import split
 from zcp.metrics import kendall
-from zcp.results import Deposit, agree
+from zcp.results import Deposit
 from zcp.seeding import seed_for
 
 CELL = ["space", "dataset"]
@@ -142,11 +143,11 @@ def check(examples: Examples, deposit: Deposit, size: int = 100) -> pd.DataFrame
     """Measure one point of every curve anew with the deposit's first seed, and compare.
 
     Raises:
-        DisagreementError: if a correlation differs by more than .01.
+        DisagreementError: if a count differs, or another value by more than its measured tolerance.
     """
     seed = deposit.settings["seeds"][0]
     cells = examples.labels[CELL].drop_duplicates().itertuples(index=False, name=None)
     points = [measure_point(examples, space, dataset, seed, size) for space, dataset in cells]
     live = pd.concat(points, ignore_index=True)
     keys = [*CELL, "seed", "size", "model"]
-    return agree(live, deposit.tables["points"], keys=keys, tolerances={"kendall": 0.01, "n": 0})
+    return agree(live, deposit, "points", keys=keys, measured=["kendall"], exact=["n"], by=["model"])

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 
+from zcp.agreement import FACTOR, agree, largest_tolerance, name_groups, read_spreads
 from zcp.ensemble.bootstrap import RESAMPLES, Resamples, interval, resampled_rmse
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.progress import run_plan
@@ -19,7 +20,7 @@ from zcp.ensemble.regressors import NEEDS_SCALING, REGRESSORS, build_regressor
 from zcp.ensemble.splits import split
 from zcp.metrics import rmse
 from zcp.paths import RUNS
-from zcp.results import RELATIVE, Deposit, agree
+from zcp.results import Deposit
 
 # Treatment -> (scheme of the split, features standardised?). The first three are the paper's columns.
 TREATMENTS = {
@@ -134,17 +135,35 @@ def _fit(examples: Examples, resamples: Resamples, name: str, data: str, seed: i
     }
 
 
+def tabulate_spreads(deposit: Deposit) -> pd.DataFrame:
+    """Return what rounding does to the first seed's errors, see `zcp.agreement`.
+
+    Returns:
+        regressor, data, rmse (deposited), spread (percentage points), perturbations, settings, compared
+        (whether a live value is compared at all); NaN where no spread was measured.
+    """
+    fits = deposit.tables["fits"]
+    first = fits[fits["seed"] == deposit.settings["seeds"][0]].assign(
+        group=lambda t: name_groups(t, KEYS[:2])
+    )
+    known = read_spreads()
+    known = known[known["deposit"].eq(deposit.name) & known["quantity"].eq("rmse")]
+    both = first.merge(known[["group", "spread", "perturbations", "settings"]], on="group", how="left")
+    most = largest_tolerance("rmse", both["rmse"].to_numpy(float))
+    compared = (FACTOR * both["spread"].fillna(0.0) <= most).map({True: "yes", False: "no"})
+    columns = [*KEYS[:2], "rmse", "spread", "perturbations", "settings"]
+    return both[columns].assign(compared=compared)
+
+
 def check(live: pd.DataFrame, deposit: Deposit) -> pd.DataFrame:
     """Compare live fits with the deposited ones of the same regressor, treatment and seed.
 
-    Two percent of the error is allowed, or one standard deviation over seeds where that is more: raw
-    features span thirty orders of magnitude, so that least squares without scaling depends on the linear
-    algebra library.
+    Raw features span thirty orders of magnitude. Where the singular values of a linear model do as well, its
+    small ones are rounding errors of the linear algebra library, and so is the fit: `zcp.agreement` lists
+    what is decided so and does not compare it.
 
     Raises:
-        DisagreementError: if one differs by more, or no seed is common.
+        DisagreementError: if an error differs by more than its measured tolerance, or no seed is common.
     """
     live = live[live["seed"].isin(deposit.settings["seeds"])].reset_index(drop=True)
-    spread = live.merge(deposit.tables["summary"], on=["regressor", "data"], how="left")["std"].fillna(0.0)
-    allowed = np.maximum(RELATIVE * live["rmse"], spread.astype(float))
-    return agree(live, deposit.tables["fits"], keys=KEYS, tolerances={"rmse": allowed, "n": 0})
+    return agree(live, deposit, "fits", keys=KEYS, measured=["rmse"], exact=["n"], by=KEYS[:2])

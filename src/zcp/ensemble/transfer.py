@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
+from zcp.agreement import agree
 from zcp.ensemble.candidates import CANDIDATES
 from zcp.ensemble.descriptors import replace_names
 from zcp.ensemble.examples import Examples
@@ -22,7 +23,7 @@ from zcp.ensemble.features import ONE_HOT
 from zcp.ensemble.fits import MEMORY, fingerprint
 from zcp.ensemble.splits import split
 from zcp.metrics import kendall, rmse
-from zcp.results import RELATIVE, Deposit, agree
+from zcp.results import Deposit
 
 T = TypeVar("T", pd.Series, pd.DataFrame)
 CELL = ["space", "dataset"]
@@ -151,11 +152,10 @@ def check(examples: Examples, deposit: Deposit) -> pd.DataFrame:
     """Run the plans of one coding that leave a dataset out anew, with the first seed, and compare.
 
     Raises:
-        DisagreementError: if a correlation differs by more than .01 or an RMSE by more than two percent.
+        DisagreementError: if a count differs, or another value by more than its measured tolerance.
     """
     seed, descriptors = deposit.settings["seeds"][0], deposit.tables["descriptors"]
     mine = [p for p in plans(examples) if p.scenario == "leave dataset out" and p.coding == "ranks"]
     live = pd.concat([evaluate(examples, plan, descriptors, seed) for plan in mine], ignore_index=True)
     keys = ["scenario", "left_out", "coding", "seed", *CELL]
-    tolerances = {"kendall": 0.01, "rmse": RELATIVE * live["rmse"].fillna(0.0), "n": 0}
-    return agree(live, deposit.tables["cells"], keys=keys, tolerances=tolerances)
+    return agree(live, deposit, "cells", keys=keys, measured=["kendall", "rmse"], exact=["n"])

@@ -17,6 +17,7 @@ from joblib import Parallel, delayed
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
+from zcp.agreement import agree
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.features import FiniteFeatures
 from zcp.ensemble.finalists import find_winner, fit_finalists
@@ -24,7 +25,7 @@ from zcp.ensemble.growth import PRECISION, Growth
 from zcp.ensemble.hyperparameters import published_setting, suggest
 from zcp.ensemble.splits import Split, split
 from zcp.paths import RUNS
-from zcp.results import RELATIVE, Deposit, agree
+from zcp.results import Deposit
 from zcp.seeding import seed_for
 
 
@@ -183,7 +184,7 @@ def check(examples: Examples, deposit: Deposit, trials: int) -> pd.DataFrame:
     """Repeat the first trials and the best one of every ensemble, and compare with the deposit.
 
     Raises:
-        DisagreementError: if a trial's RMSE differs by more than two percent.
+        DisagreementError: if a trial's RMSE differs by more than its measured tolerance.
     """
     scheme, seed = deposit.settings["scheme"], deposit.settings["seed"]
     parts, blocks = split(examples, scheme, seed), []
@@ -195,5 +196,4 @@ def check(examples: Examples, deposit: Deposit, trials: int) -> pd.DataFrame:
         block = pd.concat([first[["trial", "rmse"]], pd.DataFrame([best])]).drop_duplicates("trial")
         blocks.append(block.assign(ensemble=name))
     live = pd.concat(blocks, ignore_index=True)
-    tolerances = {"rmse": RELATIVE * live["rmse"]}
-    return agree(live, deposit.tables["trials"], keys=["ensemble", "trial"], tolerances=tolerances)
+    return agree(live, deposit, "trials", keys=["ensemble", "trial"], measured=["rmse"], by=["ensemble"])
