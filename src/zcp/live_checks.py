@@ -209,7 +209,8 @@ def run_check(check: LiveCheck) -> pd.DataFrame:
 
 
 def _name(check: str, table: pd.DataFrame) -> pd.DataFrame:
-    keys = list(table)[: list(table).index("quantity")]
+    columns = [str(column) for column in table]
+    keys = columns[: columns.index("quantity")]
     names = {
         "check": check,
         "deposit": table.attrs["deposit"],

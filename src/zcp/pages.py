@@ -7,7 +7,7 @@ hence the check here. The prose says where a value appears; only a disagreement 
 import html
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -17,6 +17,7 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 from myst_nb import glue  # type: ignore[import-untyped]
 
 from zcp import parameters
+from zcp.agreement import tabulate
 from zcp.outcomes import RECORD, TEXT, one_line
 from zcp.paths import NOTEBOOKS, data_folder
 from zcp.results import DisagreementError, finite
@@ -48,7 +49,7 @@ class _Box:
     def _repr_html_(self) -> str:
         rows = ""
         if self.table is not None:
-            wrong = self.table[~_agrees(self.table)]
+            wrong = self.table[_disagrees(self.table)]
             rows = wrong.head(SHOWN).to_html(index=False, border=0, float_format="{:.6g}".format)
             if len(wrong) > SHOWN:
                 rows += f"<p>The first {SHOWN} of {len(wrong):,} values that disagree.</p>"
@@ -107,36 +108,40 @@ def show_agreement(name: str, *found: Any) -> None:
     """
     frames = [frame for each in found for frame in _frames(each)]
     total = sum(map(_count, frames))
-    wrong = sum(int((~_agrees(frame)).sum()) for frame in frames)
+    wrong = sum(int(_disagrees(frame).sum()) for frame in frames)
     if wrong or any(each is None for each in found):
         count = f"{wrong:,} of {total:,} values do" if wrong else "Some values do"
         show_text(name, f"**{count} not agree**, see the box above.")
         return
     largest: dict[str, float] = {}
-    for frame in frames:
-        for column in _differences(frame):
-            what = column.removesuffix("difference").removesuffix("_")
-            largest[what] = max(largest.get(what, 0.0), frame[column].abs().max())
-    worst = ", ".join(f"{value:.1e} in `{what}`" for what, value in largest.items() if what and value > 0)
-    differences = f"; the largest difference is {worst}" if worst else ""
-    show_text(name, f"{total:,} values agree{differences}.")
+    for frame in map(_compared, frames):
+        if "quantity" in frame:
+            for what, differences in frame["difference"].abs().groupby(frame["quantity"]):
+                largest[str(what)] = max(largest.get(str(what), 0.0), differences.max())
+    worst = ", ".join(f"{value:.1e} in `{what}`" for what, value in largest.items() if value > 0)
+    largest_of_all = f"; the largest difference is {worst}" if worst else ""
+    undecided = sum(len(frame) for frame in frames) - total
+    rest = f" Rounding decides {undecided:,} more, which are not compared." if undecided else ""
+    show_text(name, f"{total:,} values agree{largest_of_all}.{rest}")
 
 
-def _frames(found: Any) -> Iterable[pd.DataFrame]:
-    return found.values() if isinstance(found, dict) else [] if found is None else [found]
+def _frames(found: Any) -> list[pd.DataFrame]:
+    """Return tables of one compared value a row, where they compare at all."""
+    frames = found.values() if isinstance(found, dict) else [] if found is None else [found]
+    return [tabulate(each) if any(str(c).endswith("_agrees") for c in each) else each for each in frames]
 
 
-def _agrees(frame: pd.DataFrame) -> "pd.Series[bool]":
-    return frame.get("agrees", pd.Series(True, frame.index)).astype(bool)
+def _disagrees(frame: pd.DataFrame) -> "pd.Series[bool]":
+    return frame["agrees"].eq(False) if "agrees" in frame else pd.Series(False, frame.index)
 
 
-def _differences(frame: pd.DataFrame) -> list[str]:
-    return [column for column in map(str, frame) if column.endswith("difference")]
+def _compared(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose values rounding does not decide."""
+    return frame[frame["agrees"].notna()] if "agrees" in frame else frame
 
 
 def _count(frame: pd.DataFrame) -> int:
-    columns = _differences(frame)
-    return int(frame[columns].notna().to_numpy().sum()) if columns else len(frame)
+    return len(_compared(frame))
 
 
 def show_number(name: str, value: float, form: str = "{:.2f}") -> None:

@@ -43,7 +43,7 @@ def move_table(table: Table, *seed: object) -> Table:
         moved = table.copy()
         moved[:] = move_values(table.to_numpy(float), *seed)
         return moved
-    floats = [column for column in table if pd.api.types.is_float_dtype(table[column])]
+    floats = [str(column) for column in table if pd.api.types.is_float_dtype(table[column])]
     new = {column: move_values(table[column].to_numpy(float), column, *seed) for column in floats}
     found = table.assign(**new)
     found.attrs = table.attrs
@@ -80,7 +80,7 @@ def moved_inputs(seed: int) -> Iterator[None]:
     Stand-ins take the place of the functions that read and draw, in every module of this package; what was
     read before stays as it is.
     """
-    from zcp import golden, inputs, statistics
+    from zcp import inputs, recipe, statistics
     from zcp.collect import load_scores
     from zcp.deeper_look import decay, perturbation, published
     from zcp.ensemble.regressors import build_regressor
@@ -113,10 +113,10 @@ def moved_inputs(seed: int) -> Iterator[None]:
         return values[:, order]
 
     draws = statistics.SeededDraw
-    samples = (inputs.image_batches, inputs.gaussian_batches, golden.recipe_batches, perturbation.noise)
+    samples = (inputs.image_batches, inputs.gaussian_batches, recipe.recipe_batches, perturbation.noise)
     replaced: list[tuple[Callable[..., Any], Callable[..., Any]]] = [
         *((read, table(read)) for read in (load_scores, published.published_scores, decay.read_rows)),
-        *((make, weights(make)) for make in (initialise, golden.recipe_weights)),
+        *((make, weights(make)) for make in (initialise, recipe.recipe_weights)),
         *((make, batches(make)) for make in samples),
         (statistics.SeededDraw, draw),
         (build_regressor, regressor),

@@ -155,7 +155,7 @@ def _spreads_of(both: pd.DataFrame, name: str, settings: Settings) -> pd.DataFra
         with moved_inputs(seed), fresh_batches():
             moved = _score(units, settings).melt(KEY, list(settings.proxies), "proxy", "score")
         change = (moved.set_index(keys)["score"].reindex(most.index) - plain.reindex(most.index)).abs()
-        most = np.maximum(most, change)
+        most = most.combine(change, max)
     names = name_groups(most.reset_index(), keys)
     facts = {"deposit": "scores", "table": name, "quantity": "score", "group": names}
     counts = {"perturbations": len(SEEDS), "settings": 0}

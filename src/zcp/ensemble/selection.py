@@ -152,7 +152,8 @@ def tabulate_spreads(deposit: Deposit) -> pd.DataFrame:
     most = largest_tolerance("rmse", both["rmse"].to_numpy(float))
     compared = (FACTOR * both["spread"].fillna(0.0) <= most).map({True: "yes", False: "no"})
     columns = [*KEYS[:2], "rmse", "spread", "perturbations", "settings"]
-    return both[columns].assign(compared=compared)
+    found: pd.DataFrame = both[columns].assign(compared=compared)
+    return found
 
 
 def check(live: pd.DataFrame, deposit: Deposit) -> pd.DataFrame:
