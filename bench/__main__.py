@@ -8,7 +8,7 @@ import torch
 from bench.memory import peak
 from bench.passes import FIRST, NETWORKS, random_sample, shared_passes, steady
 from bench.tuning import compare_searches
-from zcp.throughput import STEADY_BATCH
+from zcp.study.cost.throughput import STEADY_BATCH
 
 
 def first_proxies(batch: int, repeats: int) -> bool:

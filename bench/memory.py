@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 import torch
 from zcp import build, score
-from zcp.inputs import gaussian_batches
+from zcp.data.batches import gaussian_batches
 torch.set_num_threads(1)
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()

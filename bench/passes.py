@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from zcp import build, score
-from zcp.inputs import gaussian_batches
-from zcp.throughput import (
+from zcp.data.batches import gaussian_batches
+from zcp.study.cost.throughput import (
     GREENFACTORY,
     by_tenth,
     cost_in_units,
@@ -13,7 +13,7 @@ from zcp.throughput import (
     random_networks,
     total_units,
 )
-from zcp.timing import interleaved
+from zcp.study.cost.timing import interleaved
 
 NETWORKS = {"TSS 9930": ("tss", 9930), "SSS 64:64:64:64:64": ("sss", "64:64:64:64:64")}
 

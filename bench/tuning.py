@@ -6,14 +6,15 @@ import optuna
 from optuna.samplers import TPESampler
 from sklearn.pipeline import Pipeline
 
-from zcp.ensemble import examples, tuning
+from zcp.analysis.metrics import rmse
+from zcp.ensemble import examples
 from zcp.ensemble.examples import Examples
-from zcp.ensemble.finalists import find_winner, fit_finalists
-from zcp.ensemble.hyperparameters import build_tuned, suggest
-from zcp.ensemble.published import PROXIES
 from zcp.ensemble.splits import split
-from zcp.metrics import rmse
-from zcp.timing import interleaved
+from zcp.study.cost.timing import interleaved
+from zcp.study.greenfactory import tuning
+from zcp.study.greenfactory.finalists import find_winner, fit_finalists
+from zcp.study.greenfactory.hyperparameters import build_tuned, suggest
+from zcp.study.greenfactory.published import PROXIES
 
 SCHEME, SEED = "stratified", 0
 SCORES = "nats-b8"

@@ -14,8 +14,8 @@ import numpy as np
 from zcp.collect.order import Unit
 from zcp.collect.settings import Settings
 from zcp.errors import InputError
-from zcp.seeding import seed_for
 from zcp.spaces import get_space
+from zcp.statistics.seeding import seed_for
 
 SETTINGS = Settings(proxies=("params", "synflow"), batch=4, inputs="gaussian")
 

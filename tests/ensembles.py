@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from zcp.datasets import DATASETS
+from zcp.data.datasets import DATASETS
 from zcp.ensemble.examples import Examples, join
 
 PROXIES = ["flops", "naswot", "params", "zico"]

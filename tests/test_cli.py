@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from zcp import cli
-from zcp.outcomes import Outcome
+from zcp.study.outcomes import Outcome
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ def outcome(name, message="", crash=""):
 )
 def test_run_names_the_copy_and_exits_1_where_it_does_not_agree(run, monkeypatch, tmp_path, found, message):
     calls = []
-    monkeypatch.setattr("zcp.study.run_section", lambda *arguments: calls.append(arguments) or "copy")
-    monkeypatch.setattr("zcp.outcomes.read_outcome", lambda copy: found)
+    monkeypatch.setattr("zcp.study.runner.run_section", lambda *arguments: calls.append(arguments) or "copy")
+    monkeypatch.setattr("zcp.study.outcomes.read_outcome", lambda copy: found)
     given = ("-p", "seeds", "3", "-p", "rate", "-0.5", "--output", str(tmp_path / "o.ipynb"))
     code, out, err = run("run", "02", *given)
     assert calls == [("02", {"seeds": "3", "rate": "-0.5"}, tmp_path / "o.ipynb")]
@@ -72,8 +72,10 @@ def test_run_names_the_copy_and_exits_1_where_it_does_not_agree(run, monkeypatch
 @pytest.mark.parametrize(("message", "code"), [("", 0), ("x is 1 live", 1)])
 def test_book_is_built_and_named_whatever_disagrees(run, monkeypatch, command, message, code):
     done = []
-    monkeypatch.setattr("zcp.study.run_study", lambda profile: done.append(profile))
-    monkeypatch.setattr("zcp.book.build", lambda: ("/page.html", [outcome("01_a"), outcome("02_b", message)]))
+    monkeypatch.setattr("zcp.study.runner.run_study", lambda profile: done.append(profile))
+    monkeypatch.setattr(
+        "zcp.study.book.build", lambda: ("/page.html", [outcome("01_a"), outcome("02_b", message)])
+    )
     found, out, err = run(command, *(["--profile", "paper"] if command == "study" else []))
     assert found == code and done == (["paper"] if command == "study" else [])
     assert out.splitlines()[-1] == "Open this page: /page.html"

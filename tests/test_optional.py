@@ -11,7 +11,7 @@ BLOCKED = """
 import sys
 for name in {names!r}:
     sys.modules[name] = None
-import zcp.inputs, zcp.benchmarks, zcp.downloads
+import zcp.data.batches, zcp.benchmarks, zcp.data.downloads
 loaded = set({names!r}) & {{name for name, module in sys.modules.items() if module is not None}}
 assert not loaded, loaded
 """

@@ -9,8 +9,8 @@ from tiny import CLASSES, SHAPE, batches, fingerprint, network
 from torch import nn
 
 from zcp import InputError, get_proxy, list_proxies, score
-from zcp.ensemble.published import COLUMNS
-from zcp.registry import REGISTRY
+from zcp.proxies.registry import REGISTRY
+from zcp.study.greenfactory.published import COLUMNS
 
 SECOND_ISSUE = [
     *("params", "flops", "grad_norm", "snip", "grasp", "fisher"),

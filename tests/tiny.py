@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zcp.initialisation import initialise
 from zcp.spaces.cells import Cell, CellNetwork, Residual
+from zcp.statistics.initialisation import initialise
 
 CLASSES = 5
 SHAPE = (3, 8, 8)

@@ -3,9 +3,9 @@
 Build a network of a benchmark with `build`, score any network with `score`.
 """
 
+from zcp.data.batches import Batch, gaussian_batches, image_batches
 from zcp.errors import InputError, Undefined
-from zcp.inputs import Batch, gaussian_batches, image_batches
-from zcp.registry import REGISTRY, Proxy, get_proxy, list_proxies, proxy
+from zcp.proxies.registry import REGISTRY, Proxy, get_proxy, list_proxies, proxy
 from zcp.scoring import Scores, score
 from zcp.spaces import build, get_space
 

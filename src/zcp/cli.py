@@ -24,7 +24,7 @@ app.command("merge")(merge_command)
 
 def main() -> None:
     """Run the command line; bad input gives one line and exit code 2; what did not come out again, 1."""
-    from zcp.study import StudyError
+    from zcp.study.runner import StudyError
 
     try:
         app()
@@ -44,7 +44,7 @@ def study(
     profile: Annotated[str, typer.Option(help="quick: minutes; paper: recompute all")] = "quick",
 ) -> None:
     """Run all sections in order and build the book; exit 1 where something disagrees with the deposit."""
-    from zcp.study import run_study
+    from zcp.study.runner import run_study
 
     run_study(profile)
     book()
@@ -63,8 +63,8 @@ def run(
     ] = None,
 ) -> None:
     """Run one section, with other parameters where given: zcp run 02 -p seeds 3."""
-    from zcp.outcomes import read_outcome
-    from zcp.study import require_agreement, run_section
+    from zcp.study.outcomes import read_outcome
+    from zcp.study.runner import require_agreement, run_section
 
     names, given = parameter or [], values or []
     if len(names) != len(given):
@@ -77,8 +77,8 @@ def run(
 @app.command()
 def book() -> None:
     """Build the book from the executed sections; exit 1 where one of them disagrees with the deposit."""
-    from zcp.book import build
-    from zcp.study import require_agreement
+    from zcp.study.book import build
+    from zcp.study.runner import require_agreement
 
     page, outcomes = build()
     typer.echo(f"Open this page: {page}")
@@ -102,7 +102,7 @@ def portable(
     write: Annotated[bool, typer.Option("--write", help="measure the spreads anew")] = False,
 ) -> None:
     """Look for what rounding decides: moved inputs and other processors; exit 1 on a miss."""
-    from zcp.portability import check_portability, summarise
+    from zcp.study.portability.runs import check_portability, summarise
 
     outcomes = check_portability(write, typer.echo)
     typer.echo(summarise(outcomes))
@@ -133,7 +133,7 @@ def score(
     seed: Annotated[int, typer.Option(help="of weights and inputs")] = 0,
 ) -> None:
     """Score one architecture of a benchmark."""
-    from zcp.inputs import gaussian_batches, image_batches
+    from zcp.data.batches import gaussian_batches, image_batches
     from zcp.scoring import score as score_network
     from zcp.spaces import build
 
@@ -169,6 +169,6 @@ def predict(
 @app.command()
 def download(dataset: Annotated[str, typer.Argument(help="cifar10 or cifar100")]) -> None:
     """Download the original CIFAR files, with checksum and progress."""
-    from zcp.downloads import download_cifar
+    from zcp.data.downloads import download_cifar
 
     typer.echo(f"downloaded: {download_cifar(dataset)}")

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from zcp.datasets import DATASETS
+from zcp.data.datasets import DATASETS
 from zcp.errors import InputError
+from zcp.proxies.registry import REGISTRY
 from zcp.recipe import RecipeDraw, recipe_batches, recipe_weights
-from zcp.registry import REGISTRY
 from zcp.rounding import eznas_interval, jittered
 from zcp.scoring import score
 from zcp.spaces import get_space

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zcp.passes import WATCHED
 from zcp.proxies.eznas import PROGRAMS, program_score
-from zcp.statistics import Statistics
+from zcp.statistics.capture import WATCHED
+from zcp.statistics.network import Statistics
 
 _DETERMINANT = "determinant(sign(inpactgrad_D))"
 #: EZNAS's program where rounding makes the determinant of every singular map negative: 0.5 for each.

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 import zcp.proxies  # noqa: F401 - registers them
-from zcp.engine import Engine, Workspace, get_engine
 from zcp.errors import InputError, Undefined
-from zcp.initialisation import initialise
 from zcp.proxies.greenmachine import formula_proxy
-from zcp.registry import Proxy, default_proxies, get_proxy, list_proxies
-from zcp.seeding import seed_for
-from zcp.statistics import Draw, SeededDraw, Statistics
+from zcp.proxies.registry import Proxy, default_proxies, get_proxy, list_proxies
+from zcp.statistics.copies import Engine, Workspace, get_engine
+from zcp.statistics.initialisation import initialise
+from zcp.statistics.network import Draw, SeededDraw, Statistics
+from zcp.statistics.seeding import seed_for
 
 
 class Scores(dict[str, float]):
@@ -66,7 +66,7 @@ def score(
         draw: source of noise, in place of the seeded one.
         formulas: further proxies, as text by name; see `zcp.proxies.greenmachine.formula_proxy`.
         engine: `fast`, or `plain` to run the passes in PyTorch's default layout, or one of your own; the
-            scores are the same within rounding (`zcp.engine`).
+            scores are the same within rounding (`zcp.statistics.copies`).
 
     Returns:
         The scores. Where a proxy is not defined for this network, or the network fails, its score is NaN and

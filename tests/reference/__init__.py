@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from zcp.statistics import Draw
+from zcp.statistics.network import Draw
 
 Batches = Sequence[tuple[Tensor, Tensor]]
 Twin = Callable[[nn.Module, Batches, Draw], float]

@@ -185,7 +185,7 @@ def formula(text):
 
 def _formulas():
     found = {}
-    for line in files("zcp.expressions").joinpath("greenmachine.txt").read_text().splitlines():
+    for line in files("zcp.formulas").joinpath("greenmachine.txt").read_text().splitlines():
         if line.startswith("GreenMachine-"):
             name = f"greenmachine_{line[13].lower()}"
         elif line.startswith(" "):

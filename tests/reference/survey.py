@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad
 
 from reference.functional import forget_running_statistics, layers, loss_of, weights
-from zcp.initialisation import initialise
+from zcp.statistics.initialisation import initialise
 
 
 def epe_nas(network: nn.Module, batches, draw) -> float:

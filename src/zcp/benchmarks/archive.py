@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from zcp import optional
 from zcp.benchmarks.base import Benchmark, check_order
-from zcp.datasets import DATASETS
+from zcp.data.datasets import DATASETS
 from zcp.errors import InputError
 from zcp.spaces import get_space
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pandas as pd
 
-from zcp.datasets import get_nats_dataset
+from zcp.data.datasets import get_nats_dataset
 from zcp.errors import InputError
 from zcp.spaces import get_space
 

@@ -12,9 +12,9 @@ import pandas as pd
 
 from zcp import optional
 from zcp.benchmarks.base import Benchmark
-from zcp.datasets import get_nats_dataset
+from zcp.data.datasets import get_nats_dataset
+from zcp.data.pickles import load_restricted
 from zcp.errors import InputError
-from zcp.pickles import load_restricted
 from zcp.spaces import get_space
 from zcp.spaces.cells import OPERATIONS
 from zcp.spaces.tss import format_cell

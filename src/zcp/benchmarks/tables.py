@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from zcp import optional
 from zcp.benchmarks.base import Benchmark, check_order
-from zcp.checksums import verify
-from zcp.datasets import get_nats_dataset
+from zcp.data.checksums import verify
+from zcp.data.datasets import get_nats_dataset
 from zcp.errors import InputError
 from zcp.paths import data_folder
 from zcp.spaces import get_space

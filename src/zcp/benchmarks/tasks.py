@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from zcp.checksums import verify
+from zcp.data.checksums import verify
 from zcp.errors import InputError
 from zcp.paths import data_folder
 

@@ -16,7 +16,7 @@ from zcp.collect.pool import Pool
 from zcp.collect.run import collect
 from zcp.collect.settings import choose_settings
 from zcp.collect.store import scores_path
-from zcp.datasets import DATASETS
+from zcp.data.datasets import DATASETS
 from zcp.errors import InputError
 from zcp.spaces import SPACES
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 
-from zcp.generators import find_images
+from zcp.data.generators import find_images
 
 
 def image_digests(datasets: Sequence[str]) -> dict[str, str]:

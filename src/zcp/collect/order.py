@@ -11,10 +11,10 @@ from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
 
-from zcp.datasets import get_dataset
+from zcp.data.datasets import get_dataset
 from zcp.errors import InputError
-from zcp.seeding import seed_for
 from zcp.spaces import get_space
+from zcp.statistics.seeding import seed_for
 
 #: Spaces of more architectures are not put into a random order.
 LISTED = 10**6

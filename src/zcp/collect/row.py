@@ -11,13 +11,13 @@ from typing import Any
 from zcp.collect.digests import image_digests
 from zcp.collect.schema import SECONDS
 from zcp.collect.settings import DTYPES, Settings
-from zcp.datasets import ALL_DATASETS
+from zcp.data.batches import Batch, gaussian_batches, image_batches
+from zcp.data.datasets import ALL_DATASETS
 from zcp.errors import InputError
-from zcp.inputs import Batch, gaussian_batches, image_batches
-from zcp.registry import get_proxy
+from zcp.proxies.registry import get_proxy
 from zcp.scoring import score
-from zcp.seeding import seed_for
 from zcp.spaces import build, get_space
+from zcp.statistics.seeding import seed_for
 
 # Initialisation passes through PyTorch's global generator, which the threads of a Dask worker would share.
 _ONE_AT_A_TIME = threading.Lock()

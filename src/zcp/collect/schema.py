@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 import pyarrow as pa
 
-from zcp.datasets import ALL_DATASETS
+from zcp.data.datasets import ALL_DATASETS
 from zcp.errors import InputError
 from zcp.spaces import ALL_SPACES
 

@@ -16,8 +16,8 @@ import torch
 
 from zcp.collect.digests import image_digests
 from zcp.errors import InputError
-from zcp.provenance import versions
-from zcp.registry import REGISTRY, default_proxies, get_proxy, list_proxies
+from zcp.proxies.registry import REGISTRY, default_proxies, get_proxy, list_proxies
+from zcp.study.provenance import versions
 
 INPUTS = ("images", "gaussian")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}

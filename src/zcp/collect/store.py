@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from zcp.collect.order import position
 from zcp.collect.schema import KEYS, SECONDS, arrow_schema, check_rows, check_schema
 from zcp.collect.settings import Origin
-from zcp.datasets import ALL_DATASETS
+from zcp.data.datasets import ALL_DATASETS
 from zcp.errors import InputError
 from zcp.paths import SCORES
 from zcp.spaces import ALL_SPACES

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from zcp.ensemble.estimators import GreenFactory
 from zcp.errors import InputError
 from zcp.paths import PROJECT
-from zcp.population import AZ_NAS_PARTS
-from zcp.provenance import versions
-from zcp.registry import proxy_of_version
-from zcp.results import sha256
+from zcp.proxies.population import AZ_NAS_PARTS
+from zcp.proxies.registry import proxy_of_version
+from zcp.study.provenance import versions
+from zcp.study.results import sha256
 
 FORMAT = 1
 MODELS = PROJECT / "data" / "models"

@@ -14,9 +14,9 @@ from zcp import benchmarks
 from zcp.collect import load_scores, scores_path
 from zcp.ensemble.features import KEYS, encode
 from zcp.errors import InputError
-from zcp.population import AZ_NAS_PARTS, az_nas
-from zcp.provenance import versions
-from zcp.results import sha256
+from zcp.proxies.population import AZ_NAS_PARTS, az_nas
+from zcp.study.provenance import versions
+from zcp.study.results import sha256
 
 # The final accuracy, the one that the paper's numbers fit, and the one that every installation has.
 TARGETS = ("test", "test_12ep", "valid")
@@ -101,7 +101,7 @@ def read_examples(scores: str, target: str, proxies: Sequence[str] | None = None
     Args:
         scores: a name in `data/scores`, or a path ending in .parquet.
         target: `test`, `test_12ep` or `valid`.
-        proxies: those to use, such as `zcp.ensemble.published.PROXIES`; all that there are where None.
+        proxies: those to use, such as `zcp.study.greenfactory.published.PROXIES`; all that there are where None.
 
     Raises:
         InputError: if the file, the target or a benchmark is missing, or the rows cannot be used.

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from zcp.datasets import DATASETS, get_dataset
+from zcp.data.datasets import DATASETS, get_dataset
 from zcp.errors import InputError
 
 KEYS = ["space", "index", "dataset"]

@@ -7,14 +7,14 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
-from zcp.datasets import get_dataset
+from zcp.data.batches import Batch, gaussian_batches, image_batches
+from zcp.data.datasets import get_dataset
 from zcp.ensemble.artefacts import Artefact, rank_in_population
 from zcp.errors import InputError
-from zcp.inputs import Batch, gaussian_batches, image_batches
-from zcp.population import AZ_NAS_PARTS
+from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.scoring import score
-from zcp.seeding import seed_for
 from zcp.spaces import build, get_space
+from zcp.statistics.seeding import seed_for
 
 LEVEL = 0.9
 NOISE_NOTE = (

@@ -9,7 +9,7 @@ lift the latter by .16. Over-sampling before the split puts copies of one row on
 does that, as the paper's errors suggest, and `stratified_after` over-samples each part on its own.
 
 Two more keep apart what is not independent: `grouped` an architecture's rows on its three datasets, and
-`isomorphic` also cells that are one network under several names (`zcp.ensemble.isomorphism`).
+`isomorphic` also cells that are one network under several names (`zcp.spaces.isomorphism`).
 """
 
 from collections.abc import Callable
@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupShuffleSplit
 
 from zcp.ensemble.examples import Examples
-from zcp.ensemble.isomorphism import name_classes
 from zcp.errors import InputError
-from zcp.seeding import seed_for
+from zcp.spaces.isomorphism import name_classes
+from zcp.statistics.seeding import seed_for
 
 Positions = NDArray[np.intp]
 BINS = 5

@@ -19,7 +19,7 @@ from torch import Tensor
 from zcp.kernels import eager
 
 if TYPE_CHECKING:
-    from zcp.expressions.tree import Expression
+    from zcp.formulas.tree import Expression
 
 #: The Triton that each release of torch with CUDA requires.
 TRITON = {"2.11": "3.6.0", "2.13": "3.7.1"}
@@ -71,7 +71,7 @@ def agreements(values: Tensor) -> Tensor:
 def batched_determinant(matrices: Tensor) -> Tensor:
     """Return determinants, computed in float64, in the precision of the matrices.
 
-    Of matrices of whole numbers rounding decides which are zero; see `zcp.exact`.
+    Of matrices of whole numbers rounding decides which are zero; see `zcp.kernels.exact`.
 
     Args:
         matrices: (count, side, side).

@@ -15,7 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from zcp.expressions.tree import Expression
+from zcp.formulas.tree import Expression
 
 BLOCK = 1024  # elements of a layer that a program computes
 
@@ -28,7 +28,7 @@ def _device(function: Callable[..., Any]) -> Any:
     return compiled
 
 
-# --- operators; see zcp.expressions.operators for what they mean
+# --- operators; see zcp.formulas.operators for what they mean
 
 
 @_device

@@ -7,9 +7,9 @@ from torch import nn
 
 from zcp import kernels
 from zcp.errors import Undefined
-from zcp.exact import log_determinant
-from zcp.registry import proxy
-from zcp.statistics import Statistics
+from zcp.kernels.exact import log_determinant
+from zcp.proxies.registry import proxy
+from zcp.statistics.network import Statistics
 
 
 @proxy(init="default", source="mellor2021naswot", data=True, labels=False)

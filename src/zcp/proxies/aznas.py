@@ -1,7 +1,7 @@
 """AZ-NAS: three properties of the chain of blocks (Lee and Ham 2024), from one pass.
 
-The blocks are those of `zcp.blocks`, weights are Kaiming normal (fan in), the input is Gaussian noise of the
-shape of the first batch. `zcp.population.az_nas` turns the three and `flops` into the score of a population.
+The blocks are those of `zcp.statistics.blocks`, weights are Kaiming normal (fan in), the input is Gaussian noise of the
+shape of the first batch. `zcp.proxies.population.az_nas` turns the three and `flops` into the score of a population.
 """
 
 import math
@@ -9,10 +9,10 @@ import math
 import torch
 from torch import Tensor
 
-from zcp.blocks import BlockPass, rows, spectral_entropy
 from zcp.errors import Undefined
-from zcp.registry import proxy
-from zcp.statistics import Statistics
+from zcp.proxies.registry import proxy
+from zcp.statistics.blocks import BlockPass, rows, spectral_entropy
+from zcp.statistics.network import Statistics
 
 #: Added to a singular value before its inverse by the reference.
 EPSILON = 1e-6
@@ -102,7 +102,7 @@ def _blocks(s: Statistics) -> BlockPass:
     if not run.features:
         raise Undefined(
             "the network has no attributes `stem` (a module) and `cells` (a sequence of modules), so its "
-            "blocks cannot be told; see zcp.blocks"
+            "blocks cannot be told; see zcp.statistics.blocks"
         )
     return run
 

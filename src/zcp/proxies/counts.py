@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from zcp.registry import proxy
-from zcp.statistics import Statistics
+from zcp.proxies.registry import proxy
+from zcp.statistics.network import Statistics
 
 
 @proxy(init="none", source="dong2022nats", data=False, labels=False)

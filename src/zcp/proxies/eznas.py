@@ -5,10 +5,10 @@ import math
 from torch import nn
 
 from zcp.errors import Undefined
-from zcp.expressions import parse, read_formulas
-from zcp.registry import proxy
-from zcp.statistics import Statistics
-from zcp.triples import FEATURES, evaluate
+from zcp.formulas import parse, read_formulas
+from zcp.proxies.registry import proxy
+from zcp.statistics.eznas_triples import FEATURES, evaluate
+from zcp.statistics.network import Statistics
 
 #: The programs of the repository, by name; `darts` is the one that its tables show, for all search spaces.
 PROGRAMS = read_formulas("eznas")
@@ -49,7 +49,7 @@ def program_score(s: Statistics, text: str) -> float:
 
     Args:
         s: the statistics.
-        text: the program, over the features of `zcp.triples`.
+        text: the program, over the features of `zcp.statistics.eznas_triples`.
 
     Raises:
         InputError: if the program is malformed.

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zcp.blocks import find_blocks
 from zcp.errors import Undefined
-from zcp.passes import check_logits
-from zcp.registry import proxy
-from zcp.statistics import Statistics
+from zcp.proxies.registry import proxy
+from zcp.statistics.blocks import find_blocks
+from zcp.statistics.capture import check_logits
+from zcp.statistics.network import Statistics
 
 #: Gradient steps, learning rate, and how many depths of the network regress.
 STEPS, RATE, DEPTHS = 10, 0.05, 3

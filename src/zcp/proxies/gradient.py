@@ -6,9 +6,9 @@ All read the gradient g of the mean cross-entropy with respect to convolution an
 import torch
 from torch import Tensor
 
-from zcp.passes import require_intact
-from zcp.registry import proxy
-from zcp.statistics import Statistics
+from zcp.proxies.registry import proxy
+from zcp.statistics.capture import require_intact
+from zcp.statistics.network import Statistics
 
 
 @proxy(init="default", source="abdelfattah2021zerocost", data=True, labels=True)

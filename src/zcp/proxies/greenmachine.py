@@ -1,17 +1,17 @@
 """GreenMachine: formulas over layer statistics that an evolution found (Cortes et al. 2024).
 
 The formulas are those that GreenFactory printed. Their authors published no code; how the operators work
-where the print does not say is ours (`zcp.expressions.operators`), and so is what the statistics are
-(`zcp.layerwise`).
+where the print does not say is ours (`zcp.formulas.operators`), and so is what the statistics are
+(`zcp.statistics.formula_layers`).
 """
 
 import math
 
 from zcp.errors import InputError, Undefined
-from zcp.expressions import Expression, parse, read_formulas
-from zcp.layerwise import FEATURES
-from zcp.registry import REGISTRY, Function, Proxy
-from zcp.statistics import Statistics
+from zcp.formulas import Expression, parse, read_formulas
+from zcp.proxies.registry import REGISTRY, Function, Proxy
+from zcp.statistics.formula_layers import FEATURES
+from zcp.statistics.network import Statistics
 
 #: Formulas whose value falls as networks improve: one over the width, coincidences (C) or a divergence (E).
 SMALLER_IS_BETTER = "BCDEI"
@@ -50,8 +50,8 @@ def formula_proxy(
 
     Args:
         name: of the proxy.
-        text: over the features of `zcp.layerwise` and the operators of `zcp.expressions.operators`.
-        init: weight initialisation, a key of `zcp.initialisation.INITIALISATIONS`.
+        text: over the features of `zcp.statistics.formula_layers` and the operators of `zcp.formulas.operators`.
+        init: weight initialisation, a key of `zcp.statistics.initialisation.INITIALISATIONS`.
         source: citation key.
         larger_is_better: direction in which networks are expected to improve.
         summary: docstring; the formula if empty.

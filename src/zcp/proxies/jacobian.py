@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from zcp.errors import Undefined
-from zcp.registry import proxy
-from zcp.spectra import eigenvalues
-from zcp.statistics import Statistics
+from zcp.kernels.eigenvalues import eigenvalues
+from zcp.proxies.registry import proxy
+from zcp.statistics.network import Statistics
 
 #: Added to the eigenvalues by the reference.
 EPSILON = 1e-5

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zcp import passes
 from zcp.errors import Undefined
-from zcp.initialisation import initialise
-from zcp.registry import proxy
-from zcp.statistics import Statistics
+from zcp.proxies.registry import proxy
+from zcp.statistics import capture
+from zcp.statistics.initialisation import initialise
+from zcp.statistics.network import Statistics
 
 #: Draws of the weights that the kernel is averaged over.
 DRAWS = 4
@@ -55,7 +55,7 @@ def _kernel(s: Statistics, inputs: Tensor, labels: Tensor) -> tuple[Tensor, int]
         # The draws depend on the seed through the noise, the one source of randomness that proxies have.
         initialise(network, "default", "nngp", draw, s.noise(f"nngp {draw}", (1,)).item())
         s.passes["forward"] += 1
-        forward = passes.forward(network, inputs, watched=(nn.Linear,))
+        forward = capture.forward(network, inputs, watched=(nn.Linear,))
         if not forward.calls:
             raise Undefined("the network ran no nn.Linear, so the features before it cannot be told")
         s.loss(forward.logits, labels)  # refuses what has no classes, and labels that have no logit

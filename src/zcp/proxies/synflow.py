@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from zcp.registry import proxy
-from zcp.statistics import Statistics
+from zcp.proxies.registry import proxy
+from zcp.statistics.network import Statistics
 
 
 @proxy(init="default", source="tanaka2020synflow", data=False, labels=False)

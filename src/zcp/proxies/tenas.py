@@ -3,18 +3,18 @@
 The kernel is that of the sum of logits, on the first 16 samples of the first batch, in training mode (batch
 norm couples the samples, as in the reference), for all parameters with "weight" in their name. Neither loss
 nor labels take part.
-`zcp.population.te_nas_rank` is the form that ranks a population.
+`zcp.proxies.population.te_nas_rank` is the form that ranks a population.
 """
 
 import torch
 from torch import Tensor, nn
 
 from zcp.errors import Undefined
-from zcp.passes import Pass
-from zcp.patterns import Patterns, count_distinct, pack
-from zcp.registry import proxy
-from zcp.spectra import eigenvalues
-from zcp.statistics import Statistics
+from zcp.kernels.eigenvalues import eigenvalues
+from zcp.proxies.registry import proxy
+from zcp.statistics.activation_patterns import Patterns, count_distinct, pack
+from zcp.statistics.capture import Pass
+from zcp.statistics.network import Statistics
 
 
 @proxy(init="kaiming_fan_out", source="chen2021tenas", data=True, labels=False, larger_is_better=False)

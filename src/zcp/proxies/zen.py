@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 
 from zcp.errors import Undefined
-from zcp.registry import proxy
-from zcp.statistics import Statistics
+from zcp.proxies.registry import proxy
+from zcp.statistics.network import Statistics
 
 
 @proxy(init="normal", source="lin2021zennas", data=False, labels=False)

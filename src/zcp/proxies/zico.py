@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from zcp.errors import Undefined
-from zcp.registry import proxy
-from zcp.statistics import Statistics
+from zcp.proxies.registry import proxy
+from zcp.statistics.network import Statistics
 
 
 @proxy(init="default", source="li2023zico", data=True, labels=True)

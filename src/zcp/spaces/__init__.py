@@ -3,14 +3,14 @@
 import torch
 from torch import nn
 
-from zcp.datasets import get_dataset
+from zcp.data.datasets import get_dataset
 from zcp.errors import InputError
-from zcp.initialisation import initialise
 from zcp.spaces.base import Space
 from zcp.spaces.darts import DartsSpace
 from zcp.spaces.sss import SizeSpace
 from zcp.spaces.transnas import TransNASSpace
 from zcp.spaces.tss import TopologySpace
+from zcp.statistics.initialisation import initialise
 
 __all__ = ["ALL_SPACES", "SPACES", "Space", "build", "get_space"]
 
@@ -38,7 +38,7 @@ def build(space: str, arch: str | int, dataset: str = "cifar10", seed: int = 0) 
     Args:
         space: `tss`, `sss`, `transnas` or `darts`.
         arch: architecture string, or index in the order of the space.
-        dataset: a name of `zcp.datasets.ALL_DATASETS`; decides the number of classes and of channels.
+        dataset: a name of `zcp.data.datasets.ALL_DATASETS`; decides the number of classes and of channels.
         seed: of the weights (PyTorch's default initialisation); the global generator is not touched.
 
     Returns:

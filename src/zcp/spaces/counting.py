@@ -15,8 +15,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from zcp.initialisation import BatchNorm
-from zcp.passes import forward
+from zcp.statistics.capture import forward
+from zcp.statistics.initialisation import BatchNorm
 
 Count = Callable[[nn.Module, Tensor, Tensor], int]
 

@@ -1,0 +1,1 @@
+"""How good a score is: metrics and their intervals."""

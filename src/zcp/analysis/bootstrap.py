@@ -1,0 +1,92 @@
+r"""Intervals of errors and rank correlations, by the bootstrap over architectures.
+
+A resample draws as many architectures as there are, with replacement; a row counts as often as its
+architecture was drawn. That is a weight $w$ for each row, so every measure is written with weights:
+
+$\mathrm{RMSE} = \sqrt{\sum_i w_i (\hat y_i - y_i)^2 / \sum_i w_i}$ and
+$\tau_b = \sum_{ij} w_i w_j\, s_{ij} / \sqrt{n_x n_y}$,
+$n_x = \sum_{ij} w_i w_j [x_i \ne x_j]$ and $n_y$ alike,
+
+with $s_{ij}$ the product of the signs of $x_i - x_j$ and $y_i - y_j$, which is what repeating the rows gives.
+The models are not fitted again: an interval says what other networks would do to the number.
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from zcp.analysis.metrics import rank_scores
+from zcp.statistics.seeding import seed_for
+
+Floats = NDArray[np.float64]
+RESAMPLES = 200
+LEVELS = (2.5, 97.5)  # percentiles: an interval of 95 percent
+
+
+class Resamples:
+    """How often each architecture is drawn in each resample; the same for all that is compared.
+
+    Args:
+        architectures: one name a row; a name may repeat.
+        resamples: how many.
+    """
+
+    def __init__(self, architectures: pd.Series, resamples: int = RESAMPLES) -> None:
+        self.names = pd.Index(architectures.unique())
+        rng = np.random.default_rng(seed_for("bootstrap", len(self.names)))
+        shares = np.full(len(self.names), 1 / len(self.names))
+        self.counts = rng.multinomial(len(self.names), shares, size=resamples)
+
+    def weigh(self, architectures: pd.Series) -> Floats:
+        """Return the weight of each of these rows in each resample, shape (resamples, rows)."""
+        weights: Floats = self.counts[:, self.names.get_indexer(architectures)].astype(np.float64)
+        return weights
+
+
+def resampled_rmse(predicted: Floats, measured: Floats, weights: Floats) -> Floats:
+    """Return the RMSE of each resample, shape (resamples,); NaN where no row was drawn."""
+    with np.errstate(invalid="ignore"):
+        found: Floats = np.sqrt((weights @ (predicted - measured) ** 2) / weights.sum(axis=1))
+    return found
+
+
+def resampled_kendall(scores: Floats, measured: Floats, weights: Floats) -> Floats:
+    """Return the absolute tau-b of each resample, shape (resamples,); NaN where one column is constant."""
+    one, other = (np.sign(v[:, None] - v[None, :]) for v in (rank_scores(scores), measured))
+    concordant, untied, apart = (
+        np.einsum("bi,bi->b", weights @ matrix, weights) for matrix in (one * other, one**2, other**2)
+    )
+    return _ratio(concordant, untied * apart)
+
+
+def resampled_spearman(scores: Floats, measured: Floats, weights: Floats) -> Floats:
+    """Return the absolute rho of each resample, shape (resamples,); NaN where one column is constant."""
+    x, y = (_weighted_ranks(v, weights) for v in (rank_scores(scores), measured))
+    return _ratio((weights * x * y).sum(1), (weights * x**2).sum(1) * (weights * y**2).sum(1))
+
+
+def interval(resampled: Floats) -> tuple[float, float]:
+    """Return the 95 percent interval of resampled values; NaN where there are none."""
+    finite = resampled[np.isfinite(resampled)]
+    if not len(finite):
+        return float("nan"), float("nan")
+    low, high = np.percentile(finite, LEVELS)
+    return float(low), float(high)
+
+
+def _weighted_ranks(values: Floats, weights: Floats) -> Floats:
+    """Return centred average ranks, as if each row were repeated by its weight, shape (resamples, rows)."""
+    level = rankdata(values, "dense") - 1
+    totals = np.zeros((len(weights), int(level.max()) + 1))
+    np.add.at(totals.T, level, weights.T)
+    ranks = (np.cumsum(totals, axis=1) - totals / 2)[:, level]
+    total = np.maximum(weights.sum(1, keepdims=True), 1)  # a resample may hold no row of a small cell
+    centred: Floats = ranks - (weights * ranks).sum(1, keepdims=True) / total
+    return centred
+
+
+def _ratio(top: Floats, square: Floats) -> Floats:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio: Floats = np.where(square > 0, np.abs(top) / np.sqrt(square), np.nan)
+    return ratio

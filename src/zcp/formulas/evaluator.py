@@ -1,0 +1,219 @@
+"""Evaluates many formulas over layers of equal shapes: each sub-expression once, only as far as it is needed.
+
+Features may come one after the other. What can be computed is computed when they do, and everything is let go
+with its last reader, so that of a pass little is left when the next one begins.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from zcp import kernels
+from zcp.formulas.fusion import Plan, fuse
+from zcp.formulas.operators import OPERATORS, Shape
+from zcp.formulas.tree import Expression
+from zcp.formulas.views import leading
+
+#: Gives standard normal values for the text of an expression and a shape.
+Normal = Callable[[str, Shape], Tensor]
+#: Plans that a program remembers; thousands of networks have as many shapes.
+MOST_PLANS = 64
+
+
+class Program:
+    """Formulas compiled together; equal sub-expressions are one node.
+
+    Args:
+        expressions: the formulas.
+        derived: features that are others, or are computed from others, by name.
+
+    Attributes:
+        nodes: features and applications, arguments before what uses them.
+        features: names of the features that have to be given.
+        texts: of the nodes.
+    """
+
+    def __init__(
+        self, expressions: Sequence[Expression], derived: Mapping[str, Expression] | None = None
+    ) -> None:
+        self.nodes: list[Expression] = []
+        self.operators: list[str | None] = []
+        self.arguments: list[tuple[int, ...]] = []
+        self._positions: dict[Expression, int] = {}
+        self.roots = [self._add(tree, derived or {}) for tree in expressions]
+        named = zip(self.nodes, self.operators, strict=True)
+        self.features = {node.name: self._positions[node] for node, operator in named if operator is None}
+        self.texts = [str(node) for node in self.nodes]
+        self._plans: dict[tuple[bool, tuple[tuple[str, Shape], ...]], Plan] = {}
+
+    def _add(self, node: Expression, derived: Mapping[str, Expression]) -> int:
+        meaning = derived.get(node.name, node) if node.arguments is None else node
+        if meaning.arguments is None and meaning != node:
+            return self._add(meaning, derived)
+        if node not in self._positions:
+            arguments = tuple(self._add(argument, derived) for argument in meaning.arguments or ())
+            self._positions[node] = len(self.nodes)
+            self.nodes.append(node)
+            self.operators.append(None if meaning.arguments is None else meaning.name)
+            self.arguments.append(arguments)
+        return self._positions[node]
+
+    def plan(self, shapes: Mapping[str, Shape], *, fused: bool = False) -> Plan:
+        """Return what has to be computed for features of these shapes; one that is left out is missing.
+
+        Args:
+            shapes: of the features.
+            fused: whether element-wise parts are one step each.
+        """
+        key = fused, tuple(sorted(shapes.items()))
+        if key not in self._plans:
+            if len(self._plans) == MOST_PLANS:
+                self._plans.clear()
+            known = self._shapes(shapes)
+            plan = Plan(known, *self._demands(known), {})
+            self._plans[key] = fuse(plan, self.operators, self.arguments, self.roots) if fused else plan
+        return self._plans[key]
+
+    def _shapes(self, features: Mapping[str, Shape]) -> list[Shape | None]:
+        shapes: list[Shape | None] = []
+        for node, operator, arguments in zip(self.nodes, self.operators, self.arguments, strict=True):
+            given = [shape for a in arguments if (shape := shapes[a]) is not None]
+            if operator is None:
+                shapes.append(features.get(node.name))
+            else:
+                shapes.append(OPERATORS[operator].shape(given) if len(given) == len(arguments) else None)
+        return shapes
+
+    def _demands(
+        self, shapes: Sequence[Shape | None]
+    ) -> tuple[list[int], list[dict[int, int]], list[list[int]]]:
+        counts = [0] * len(shapes)
+        reads: list[dict[int, int]] = [{} for _ in shapes]
+        readers: list[list[int]] = [[] for _ in shapes]
+        for root in self.roots:
+            shape = shapes[root]
+            counts[root] = 0 if shape is None else math.prod(shape)
+        for index in reversed(range(len(shapes))):
+            operator, arguments = self.operators[index], self.arguments[index]
+            if not counts[index] or operator is None:
+                continue
+            given = [shape for a in arguments if (shape := shapes[a]) is not None]
+            for argument, need in zip(arguments, OPERATORS[operator].need(counts[index], given), strict=True):
+                if need:
+                    counts[argument] = max(counts[argument], need)
+                    reads[index][argument] = max(reads[index].get(argument, 0), need)
+            for argument in reads[index]:
+                readers[argument].append(index)
+        return counts, reads, readers
+
+
+class _Maker(NamedTuple):
+    like: Tensor
+    draw: Callable[[Shape], Tensor]
+
+    def constant(self, value: float, count: int) -> Tensor:
+        return self.like.new_full((1, count), value)
+
+    def normal(self, shape: Shape) -> Tensor:
+        return self.draw(shape).to(self.like)
+
+
+class Evaluation:
+    """One run of a program over one layer, or over several of equal shapes.
+
+    Args:
+        program: the formulas.
+        shapes: of the features that exist, in each layer.
+        like: a tensor of the device and precision to compute with.
+        normals: for each layer, the source of the operator `gaussian_init`.
+    """
+
+    def __init__(self, program: Program, shapes: Mapping[str, Shape], like: Tensor, *normals: Normal) -> None:
+        self.program, self.plan = program, program.plan(shapes, fused=kernels.usable(like))
+        self.like, self.normals = like, normals
+        self._means: dict[int, Tensor] = {}
+        self._values: dict[int, Tensor] = {}
+        self._unread = [list(readers) for readers in self.plan.readers]
+        self._missing = [len(reads) for reads in self.plan.reads]
+        for index, operator in enumerate(program.operators):
+            if operator and self.plan.counts[index] and not self.plan.reads[index]:
+                self._settle(index, self._compute(index))
+
+    @property
+    def results(self) -> list[float]:
+        """For each formula the mean over its elements in the first layer; NaN where a feature lacks."""
+        return self.by_layer()[0]
+
+    def by_layer(self) -> list[list[float]]:
+        """Return the results of every layer."""
+        empty = [math.nan] * len(self.normals)
+        columns = [
+            self._means[root].expand(len(self.normals)).tolist() if root in self._means else empty
+            for root in self.program.roots
+        ]
+        return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in self.normals]
+
+    def needs(self, feature: str) -> int:
+        """Return how many leading elements of a feature are read."""
+        index = self.program.features.get(feature)
+        return 0 if index is None else self.plan.counts[index]
+
+    @torch.no_grad()
+    def offer(self, feature: str, *values: Tensor) -> None:
+        """Take a feature, one tensor a layer, and compute what can be computed now."""
+        count = self.needs(feature)
+        if count:
+            flat = [leading(value.detach(), count).to(self.like.dtype) for value in values]
+            self._settle(
+                self.program.features[feature], torch.stack(flat) if len(flat) > 1 else flat[0][None]
+            )
+
+    def _settle(self, index: int, value: Tensor) -> None:
+        """Record the value of a node, then compute the readers that waited for nothing else."""
+        settled = [(index, value)]
+        while settled:
+            index, value = settled.pop()
+            if index in self.program.roots:
+                self._means[index] = value[:, : self.plan.counts[index]].mean(1)
+            if not self._unread[index]:
+                continue
+            self._values[index] = value
+            del value
+            for reader in self.plan.readers[index]:
+                self._missing[reader] -= 1
+                if not self._missing[reader]:
+                    settled.append((reader, self._compute(reader)))
+
+    def _compute(self, index: int) -> Tensor:
+        if part := self.plan.fused.get(index):
+            leaves = [self._values[leaf] for leaf in part.leaves]
+            value = kernels.fused(part.expression, part.ending, leaves, part.elements)
+        else:
+            value = self._apply(index)
+        for argument in self.plan.reads[index]:
+            self._release(argument, index)
+        return value
+
+    def _apply(self, index: int) -> Tensor:
+        program, plan = self.program, self.plan
+        given = [self._values.get(a, self.like) for a in program.arguments[index]]
+        shapes = [shape for a in program.arguments[index] if (shape := plan.shapes[a]) is not None]
+        text = program.texts[index]
+        maker = _Maker(
+            self.like,
+            lambda shape: torch.stack([normal(text, shape).reshape(-1) for normal in self.normals]),
+        )
+        operator = OPERATORS[program.operators[index] or ""]
+        return operator.compute(given, shapes, plan.counts[index], maker)
+
+    def _release(self, index: int, reader: int) -> None:
+        """Let go of what nobody will read any more: the value, or all but its beginning."""
+        self._unread[index].remove(reader)
+        rest = max((self.plan.reads[other][index] for other in self._unread[index]), default=0)
+        if not rest:
+            del self._values[index]
+        elif rest < self._values[index].shape[1] // 2:
+            self._values[index] = self._values[index][:, :rest].clone()

@@ -1,0 +1,119 @@
+"""Finds the element-wise parts of a program, each of which a GPU computes in one pass over memory.
+
+A part is one operator, its head, with all element-wise operators that nothing outside the part reads. What
+else the part reads is a leaf: features, reductions, softmax, matrices, values that other parts share. The
+head may be the norm or the mean of an element-wise value; of a formula's own head only the mean is kept.
+"""
+
+import math
+from typing import NamedTuple
+
+from zcp.formulas.operators import OPERATORS, Shape
+from zcp.formulas.tree import Expression
+
+#: Operators that may end a part -> name of the reduction in `zcp.kernels`.
+ENDINGS = {"frobenius_norm": "norm", "normalized_sum": "mean"}
+
+
+class Part(NamedTuple):
+    """A part of a program.
+
+    Attributes:
+        expression: its operators over leaves x0, x1, ...
+        ending: `mean`, `norm` or empty.
+        leaves: nodes.
+        elements: how many are computed, before the ending.
+    """
+
+    expression: Expression
+    ending: str
+    leaves: tuple[int, ...]
+    elements: int
+
+
+class Plan(NamedTuple):
+    """How a program runs on features of certain shapes.
+
+    Attributes:
+        shapes: of the value of each node; None where a feature is missing.
+        counts: how many leading elements of each node are needed; 0 where it is not computed at all.
+        reads: of each node, the nodes that it reads and how many leading elements of each.
+        readers: of each node, the nodes that read it.
+        fused: node -> the part that it is the head of.
+    """
+
+    shapes: list[Shape | None]
+    counts: list[int]
+    reads: list[dict[int, int]]
+    readers: list[list[int]]
+    fused: dict[int, Part]
+
+
+def fuse(plan: Plan, operators: list[str | None], arguments: list[tuple[int, ...]], roots: list[int]) -> Plan:
+    """Return a plan whose element-wise parts are one step each.
+
+    Args:
+        plan: as it is without.
+        operators: of each node; None for features.
+        arguments: of each node.
+        roots: the nodes whose means are the results.
+    """
+    heads = _heads(plan, operators, set(roots))
+    fused = {}
+    for head in sorted(set(heads.values())):
+        members = {node for node, of in heads.items() if of == head}
+        part = _part(plan, operators, arguments, head, members)
+        if not part.ending and head in roots and not plan.readers[head]:
+            part = part._replace(ending="mean")
+        if len(members) > 1 or (part.ending and operators[head] not in ENDINGS):
+            fused[head] = part
+    inner = {node for node, head in heads.items() if head in fused and node != head}
+    counts = [0 if node in inner else count for node, count in enumerate(plan.counts)]
+    reads = [{} if node in inner else needs for node, needs in enumerate(plan.reads)]
+    for head, part in fused.items():
+        reads[head] = {leaf: _need(plan, leaf, part.elements) for leaf in part.leaves}
+    readers: list[list[int]] = [[] for _ in reads]
+    for node in reversed(range(len(reads))):
+        for leaf in reads[node]:
+            readers[leaf].append(node)
+    return Plan(plan.shapes, counts, reads, readers, fused)
+
+
+def _need(plan: Plan, leaf: int, count: int) -> int:
+    return 1 if plan.shapes[leaf] == () else count
+
+
+def _heads(plan: Plan, operators: list[str | None], roots: set[int]) -> dict[int, int]:
+    """Return the head of each node that may be in a part."""
+    heads: dict[int, int] = {}
+    for node in reversed(range(len(operators))):
+        operator = operators[node]
+        if operator is None or not plan.counts[node]:
+            continue
+        above = {heads.get(reader, -1) for reader in plan.readers[node]}
+        if OPERATORS[operator].elementwise and node not in roots and len(above) == 1 and -1 not in above:
+            heads[node] = above.pop()
+        elif OPERATORS[operator].elementwise or operator in ENDINGS:
+            heads[node] = node
+    return heads
+
+
+def _part(
+    plan: Plan, operators: list[str | None], arguments: list[tuple[int, ...]], head: int, members: set[int]
+) -> Part:
+    trees: dict[int, Expression] = {}
+    leaves: list[int] = []
+    ending = ENDINGS.get(operators[head] or "", "")
+    # Arguments come before what uses them.
+    for node in sorted(members - {head}) if ending else sorted(members):
+        for argument in arguments[node]:
+            if argument not in trees:
+                trees[argument] = Expression(f"x{len(leaves)}")
+                leaves.append(argument)
+        trees[node] = Expression(
+            operators[node] or "", tuple(trees[argument] for argument in arguments[node])
+        )
+    (top,) = arguments[head] if ending else (head,)
+    shape = plan.shapes[top]
+    count = math.prod(shape or ()) if ending else plan.counts[head]
+    return Part(trees.get(top, Expression("x0")), ending, tuple(leaves), count)

@@ -1,0 +1,1 @@
+"""The passes over one network: what proxies read."""

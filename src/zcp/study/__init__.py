@@ -1,0 +1,1 @@
+"""Everything that only the book needs; nothing below imports it."""

@@ -1,0 +1,83 @@
+"""Rank correlations among all pairs of proxies and the ground truth (`gt`): Figures 3 to 6 of the post."""
+
+from collections.abc import Sequence
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from zcp.analysis.metrics import spearman
+from zcp.errors import InputError
+from zcp.proxies.registry import get_proxy
+
+GROUND_TRUTH = "gt"
+#: What the published files hold where a measure failed.
+FAILED = -1e8
+
+
+def usable(scores: ArrayLike) -> np.ndarray:
+    """Return which scores are neither NaN, infinite nor the published mark of a failure, shape (n,)."""
+    values = np.asarray(scores, dtype=np.float64)
+    known: np.ndarray = np.isfinite(values) & (values != FAILED)
+    return known
+
+
+def correlate_pairs(scores: pd.DataFrame, accuracy: ArrayLike | None = None) -> pd.DataFrame:
+    """Correlate all pairs of columns, each on the architectures for which both have a value.
+
+    Args:
+        scores: one column a proxy, one row an architecture, turned so that larger should be better.
+        accuracy: of the same architectures, where it was measured; a further column, `gt`.
+
+    Returns:
+        One row an unordered pair, and one a column with itself (NaN where it is constant): a, b (b is not
+        before a in the order of the columns, `gt` is last), spearman (NaN too where fewer than two rows are
+        left), n (rows used),
+        left_out (rows without a usable value of both).
+
+    Raises:
+        InputError: if the lengths differ.
+    """
+    columns = {str(name): scores[name].to_numpy(float) for name in scores}
+    if accuracy is not None:
+        columns[GROUND_TRUTH] = np.asarray(accuracy, dtype=np.float64)
+    if len({len(values) for values in columns.values()}) > 1:
+        raise InputError(f"{len(scores)} rows of scores, but {len(np.asarray(accuracy))} accuracies")
+    known = {name: usable(values) for name, values in columns.items()}
+    found = []
+    for a, b in combinations_with_replacement(columns, 2):
+        both = known[a] & known[b]
+        value = spearman(columns[a][both], columns[b][both], signed=True) if both.any() else float("nan")
+        found.append((a, b, value, int(both.sum()), int((~both).sum())))
+    return pd.DataFrame(found, columns=["a", "b", "spearman", "n", "left_out"])
+
+
+def turn(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores with the sign that makes larger better, by each proxy's definition."""
+    signs = {name: 1 if get_proxy(str(name)).larger_is_better else -1 for name in scores}
+    marked = scores.where(scores != FAILED)
+    return marked * pd.Series(signs)
+
+
+def to_matrix(pairs: pd.DataFrame, order: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return pairs as a symmetric matrix, in `order` or that of the columns; NaN where one is missing."""
+    names = list(dict.fromkeys(pairs["a"])) if order is None else [n for n in order if n in set(pairs["a"])]
+    matrix = pairs.pivot(index="a", columns="b", values="spearman")
+    matrix = matrix.reindex(index=names, columns=names)
+    return matrix.combine_first(matrix.T).loc[names, names].rename_axis(index=None, columns=None)
+
+
+def average_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Average correlations over tasks, within each space and over all tasks (`Overall`).
+
+    Args:
+        pairs: columns space, task, a, b, spearman.
+
+    Returns:
+        space, a, b, spearman (mean over the tasks where it is defined; NaN where there is none), tasks (how
+        many those are).
+    """
+    both = pd.concat([pairs, pairs.assign(space="Overall")])
+    groups = both.groupby(["space", "a", "b"], sort=False)["spearman"]
+    return groups.agg(spearman="mean", tasks="count").reset_index()

@@ -1,0 +1,157 @@
+"""Perturbation-based operation selection with proxies (Zero-Cost-PT), on the cell of the topology space.
+
+A supernet holds every operation on every edge. Edge by edge, in a random order, each operation is removed in
+turn; the one whose removal costs the score most is the most important, and the edge keeps it alone.
+"""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from joblib import Parallel, delayed
+from torch import Tensor, nn
+
+from zcp import benchmarks
+from zcp.data.batches import Batch
+from zcp.data.datasets import DATASETS
+from zcp.proxies.registry import get_proxy
+from zcp.scoring import score
+from zcp.spaces import get_space
+from zcp.spaces.cells import EDGES, OPERATIONS, CellNetwork, Residual, operation
+from zcp.spaces.tss import format_cell
+from zcp.statistics.initialisation import initialise
+from zcp.statistics.seeding import generator, seed_for
+from zcp.study.agreement import agree
+from zcp.study.deeper_look.training import CLASSES
+from zcp.study.provenance import versions
+from zcp.study.results import Deposit
+
+WIDTH = 8
+#: Images of Gaussian noise that every supernet is scored on.
+SHAPE = (16, 3, 16, 16)
+PROXIES = ("log_synflow", "naswot", "jacob_cov", "snip", "grad_norm", "fisher")
+Choice = tuple[tuple[str, ...], ...]
+
+
+class MixedCell(nn.Module):
+    """A cell whose edges are means of several operations, all of one width."""
+
+    def __init__(self, choices: Choice, width: int) -> None:
+        super().__init__()
+        self.edges = nn.ModuleList(
+            nn.ModuleList(operation(name, width, width) for name in names) for names in choices
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        nodes = [x]
+        for node in range(1, 4):
+            terms = []
+            for edge, (source, target) in zip(self.edges, EDGES, strict=True):
+                if target == node:
+                    outputs = [op(nodes[source]) for op in edge]  # type: ignore[attr-defined]
+                    terms.append(sum(outputs[1:], outputs[0]) / len(outputs))
+            nodes.append(sum(terms[1:], terms[0]))
+        return nodes[-1]
+
+
+def build_supernet(choices: Choice, seed: int) -> CellNetwork:
+    """Return a narrow network with one mixed cell a stage.
+
+    Args:
+        choices: the operations of each edge of the cell, in the order of `zcp.spaces.cells.EDGES`.
+        seed: of the weights.
+    """
+    cells: list[nn.Module] = []
+    for stage in range(3):
+        width = WIDTH << stage
+        cells += [Residual(width // 2, width)] if stage else []
+        cells.append(MixedCell(choices, width))
+    network = CellNetwork(WIDTH, cells, WIDTH << 2, CLASSES)
+    initialise(network, "default", seed, "supernet")
+    return network
+
+
+def noise() -> list[Batch]:
+    """Return the one batch that every supernet is scored on, classes in turn."""
+    images = torch.randn(*SHAPE, generator=generator("supernet", "noise"))
+    return [Batch(images, torch.arange(SHAPE[0]) % CLASSES)]
+
+
+def select(proxy: str, seed: int) -> int:
+    """Discretise the supernet with one proxy, and return the index of the architecture that is left.
+
+    Args:
+        proxy: what scores a perturbed supernet, a registered proxy; where it is undefined the removal counts
+            as the most costly one.
+        seed: of the weights and of the order of the edges.
+    """
+    sign = 1.0 if get_proxy(proxy).larger_is_better else -1.0
+    choices: list[tuple[str, ...]] = [OPERATIONS] * len(EDGES)
+    batch = noise()
+    for edge in np.random.default_rng(seed_for("perturbation", seed)).permutation(len(EDGES)):
+        left = {}
+        for name in OPERATIONS:
+            without = list(choices)
+            without[edge] = tuple(other for other in OPERATIONS if other != name)
+            value = score(build_supernet(tuple(without), seed), batch, [proxy], init="keep")[proxy]
+            left[name] = sign * value if np.isfinite(value) else -np.inf
+        choices[edge] = (min(left, key=lambda name: left[name]),)
+    return get_space("tss").index(format_cell(tuple(names[0] for names in choices)))
+
+
+def study(
+    targets: Sequence[str], seeds: Sequence[int], jobs: int = 1, proxies: Sequence[str] = PROXIES
+) -> Deposit:
+    """Return the deposit `perturbation`.
+
+    Returns:
+        Tables `chosen` (proxy, seed, index of the architecture that is left) and `summary` (see `summarise`;
+        with the column target, one block for each of `targets`).
+    """
+    start = time.perf_counter()
+    plan = [(proxy, seed) for proxy in proxies for seed in seeds]
+    indices = Parallel(n_jobs=jobs)(delayed(select)(*each) for each in plan)
+    chosen = pd.DataFrame(plan, columns=["proxy", "seed"]).assign(index=indices)
+    parts = [summarise(look_up(chosen, target)).assign(target=target) for target in targets]
+    settings = {"targets": list(targets), "seeds": list(seeds), "width": WIDTH}
+    made = {"versions": versions(), "seconds": round(time.perf_counter() - start, 1)}
+    tables = {"chosen": chosen, "summary": pd.concat(parts, ignore_index=True)}
+    return Deposit("perturbation", settings, tables, made)
+
+
+def look_up(chosen: pd.DataFrame, target: str) -> pd.DataFrame:
+    """Return the place of chosen architectures (proxy, seed, index) in the space.
+
+    Returns:
+        proxy, seed, index, dataset, beaten (percent of the space with less accuracy).
+    """
+    parts = []
+    for dataset in DATASETS:
+        accuracy = benchmarks.load("tss").accuracy(dataset, target)
+        beaten = 100 * (accuracy.rank(method="min") - 1) / len(accuracy)
+        parts.append(chosen.assign(dataset=dataset, beaten=chosen["index"].map(beaten)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def summarise(found: pd.DataFrame) -> pd.DataFrame:
+    """Return proxy, dataset, beaten (mean over seeds), least, most, seeds."""
+    groups = found.groupby(["proxy", "dataset"], sort=False)
+    return groups.agg(
+        beaten=("beaten", "mean"),
+        least=("beaten", "min"),
+        most=("beaten", "max"),
+        seeds=("seed", "nunique"),
+    ).reset_index()
+
+
+def check(deposit: Deposit, proxy: str) -> pd.DataFrame:
+    """Repeat the first seed of one proxy and compare the architecture.
+
+    Raises:
+        DisagreementError: if another one is left.
+    """
+    seed = deposit.settings["seeds"][0]
+    live = pd.DataFrame([(proxy, seed, select(proxy, seed))], columns=["proxy", "seed", "index"])
+    return agree(live, deposit, "chosen", keys=["proxy", "seed"], exact=["index"])

@@ -1,0 +1,132 @@
+"""The parts of the book that are written from what exists: headline, provenance, proxies and API pages.
+
+Each part is Markdown that a page of prose includes; nothing in them is typed in.
+"""
+
+import pkgutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import zcp
+from zcp.errors import InputError
+from zcp.formulas import read_formulas
+from zcp.paths import RESULTS
+from zcp.proxies.registry import get_proxy, list_proxies
+from zcp.study import results
+from zcp.study.catalogue import GROUPS, reads
+from zcp.study.headline import Beside, headline
+from zcp.study.outcomes import Outcome, in_prose, list_faults
+from zcp.study.provenance import describe, machine, versions
+
+#: Page of the API -> the packages and modules that it documents; the last takes what no other does.
+API = {
+    "networks": (
+        "zcp.spaces",
+        "zcp.data.datasets",
+        "zcp.statistics.initialisation",
+        "zcp.data.batches",
+        "zcp.data.images",
+        "zcp.data.generators",
+    ),
+    "proxies": ("zcp.scoring", "zcp.proxies.registry", "zcp.statistics.network", "zcp.proxies"),
+    "data": ("zcp.benchmarks", "zcp.collect"),
+    "ensemble": ("zcp.ensemble", "zcp.analysis.metrics", "zcp.study.figures"),
+    "study": ("zcp",),
+}
+
+#: Methods that scikit-learn adds to estimators; their text refers to pages of its own.
+SCIKIT_LEARN = ("set_fit_request", "set_predict_request", "set_score_request", "set_transform_request")
+
+
+def write_parts(folder: Path, outcomes: Sequence[Outcome]) -> None:
+    """Write all parts into `folder`.
+
+    Args:
+        folder: where the parts go; made if need be.
+        outcomes: what became of each section.
+    """
+    parts = {
+        "headline": claim(),
+        "disagreements": list_faults(outcomes),
+        "provenance": provenance_tables(outcomes),
+        "proxies": proxy_table(),
+        **{f"api_{page}": api(page) for page in API},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in parts.items():
+        (folder / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def claim(folder: Path = RESULTS) -> list[str]:
+    """Return the claim and the headline table, or a box that tells why the deposit does not give them."""
+    try:
+        names = ("evaluation-test_12ep", "leaks-test", "ceiling-test")
+        beside = Beside(*(results.read(name, folder) for name in names))
+        return list(headline(results.read("evaluation-test", folder), beside))
+    except (InputError, LookupError) as error:
+        return [
+            ":::{admonition} The deposit does not give the headline",
+            ":class: danger",
+            "",
+            in_prose(str(error)),
+            ":::",
+        ]
+
+
+def provenance_tables(outcomes: Iterable[Outcome]) -> Iterator[str]:
+    """Yield the tables on how each section was executed, and with what."""
+    yield from ("| Section | Parameters given | Executed | Seconds |", "|---|---|---|---:|")
+    for run, name in ((outcome.run, outcome.section) for outcome in outcomes):
+        given = describe(run["parameters"])
+        yield f"| [](../notebooks/{name}) | {given} | {run['start_time'][:19]} | {run['duration']:.0f} |"
+    yield from ("", "| Built with | |", "|---|---|")
+    yield from (f"| {package} | {number} |" for package, number in versions().items())
+    yield f"| machine | {machine()} |"
+
+
+def proxy_table() -> Iterator[str]:
+    """Yield a table of the registered proxies for each group of the taxonomy."""
+    proxies = [get_proxy(name) for name in list_proxies()]
+    for data, group in GROUPS.items():
+        yield from (
+            f"## {group.capitalize()}",
+            "",
+            "| Proxy | Definition | Weights | Reads | Better | Source |",
+        )
+        yield "|---|---|---|---|---|---|"
+        for proxy in (p for p in proxies if p.data is data):
+            better = "larger" if proxy.larger_is_better else "smaller"
+            # A bar would end the table's cell, also inside a formula.
+            summary = proxy.summary.replace("\\|", r"\Vert ").replace("|", r"\vert ")
+            summary += f" *By name only: {proxy.optional}.*" if proxy.optional else ""
+            cells = (
+                f"`{proxy.name}`",
+                summary,
+                proxy.init,
+                reads(proxy),
+                better,
+                f"{{cite}}`{proxy.source}`",
+            )
+            yield "| " + " | ".join(cells) + " |"
+        yield ""
+    yield from ("## The formulas of GreenMachine", "", "As printed in {cite}`cortes2025greenfactory`.", "")
+    for label, text in read_formulas("greenmachine").items():
+        yield from ("```text", f"{label}:", text.strip(), "```", "")
+
+
+def api(page: str) -> Iterator[str]:
+    """Yield the automatic documentation of the modules of one page of the API."""
+    for module in modules():
+        if _page_of(module) == page:
+            yield from (f"## {module}", "", "```{eval-rst}", f".. automodule:: {module}")
+            yield from ("   :members:", f"   :exclude-members: {', '.join(SCIKIT_LEARN)}")
+            yield from ("   :ignore-module-all:", "   :show-inheritance:", "```", "")
+
+
+def modules() -> list[str]:
+    """Return the names of all modules of zcp, in alphabetical order."""
+    return sorted(["zcp", *(m.name for m in pkgutil.walk_packages(zcp.__path__, "zcp."))])
+
+
+def _page_of(module: str) -> str:
+    return next(p for p, names in API.items() if any(f"{module}.".startswith(f"{n}.") for n in names))

@@ -1,0 +1,147 @@
+"""Prediction intervals with a promised coverage, by conformal regression (package `crepes`).
+
+Calibration residuals are out of fold: every seen row is predicted by a model that saw no row of its
+isomorphism class. Three ways to turn them into intervals are compared: one width for all rows (`one
+width`), one a cell (`per cell`, Mondrian), and one a cell scaled by how much the accuracies of a row's
+nearest neighbours differ (`per cell, scaled`).
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from crepes import ConformalRegressor
+from crepes.extras import DifficultyEstimator
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import QuantileTransformer
+
+from zcp.ensemble.candidates import build_released
+from zcp.ensemble.examples import Examples
+from zcp.ensemble.features import FiniteFeatures
+from zcp.ensemble.splits import split
+from zcp.spaces.isomorphism import name_classes
+from zcp.study.agreement import agree
+from zcp.study.greenfactory.fits import MEMORY, fingerprint
+from zcp.study.results import Deposit
+
+CELL = ["space", "dataset"]
+LEVELS = (0.8, 0.9, 0.95)
+METHODS = ("one width", "per cell", "per cell, scaled")
+FOLDS = 5
+Values = NDArray[np.float64]
+
+
+class Regressor(Protocol):
+    """What is calibrated."""
+
+    def fit(self, X: Any, y: Any) -> Any: ...
+    def predict(self, X: Any) -> Any: ...
+
+
+def residuals_out_of_fold(model: Regressor, examples: Examples) -> Values:
+    """Return measured minus predicted, percent, each from a model that saw nothing of the row's class."""
+    classes = name_classes(examples.labels)
+    predicted = cross_val_predict(
+        clone(model), examples.features, examples.accuracy, groups=classes, cv=GroupKFold(FOLDS)
+    )
+    residuals: Values = examples.accuracy.to_numpy() - predicted
+    return residuals
+
+
+def name_cells(labels: pd.DataFrame) -> NDArray[Any]:
+    """Return `space dataset` of each row."""
+    names: NDArray[Any] = (labels["space"] + " " + labels["dataset"]).to_numpy(str)
+    return names
+
+
+def widths(residuals: Values, labels: pd.DataFrame, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
+    """Return the half-width of the intervals of each cell: space, dataset, level, width (percent)."""
+    regressor = ConformalRegressor().fit(residuals, bins=name_cells(labels))
+    cells, rows = labels[CELL].drop_duplicates().sort_values(CELL), []
+    for level in levels:
+        found = regressor.predict_int(np.zeros(len(cells)), bins=name_cells(cells), confidence=level)
+        rows.append(cells.assign(level=level, width=found[:, 1]))
+    return pd.concat(rows, ignore_index=True)
+
+
+def find_intervals(
+    method: str, residuals: Values, seen: Examples, test: Examples, predicted: Values, level: float
+) -> Values:
+    """Return the bounds of each test row, percent within 0 to 100, shape (rows, 2)."""
+    fitting: dict[str, Any] = {}
+    asking: dict[str, Any] = {}
+    if method != "one width":
+        fitting["bins"], asking["bins"] = name_cells(seen.labels), name_cells(test.labels)
+    if method == "per cell, scaled":
+        space = make_pipeline(FiniteFeatures(), QuantileTransformer(n_quantiles=200, random_state=0))
+        known = space.fit_transform(seen.features)
+        difficulty = DifficultyEstimator().fit(X=known, residuals=residuals, k=25, scaler=True)
+        fitting["sigmas"] = difficulty.apply(known)
+        asking["sigmas"] = difficulty.apply(space.transform(test.features))
+    regressor = ConformalRegressor().fit(residuals, **fitting)
+    found: Values = regressor.predict_int(predicted, confidence=level, y_min=0, y_max=100, **asking)
+    return found
+
+
+def evaluate(examples: Examples, name: str, hyperparameters: Mapping[str, Any], seed: int) -> pd.DataFrame:
+    """Calibrate on the seen rows of a leak-free split and measure on its test rows.
+
+    Returns:
+        seed, method, level (promised), space, dataset, n, coverage (share of test rows within), width (mean,
+        percentage points).
+    """
+    parts = split(examples, "isomorphic", seed)
+    seen, test = examples.take(np.concatenate([parts.train, parts.validation])), examples.take(parts.test)
+    model = build_released(name, hyperparameters, seed)
+    residuals = residuals_out_of_fold(model, seen)
+    predicted = np.asarray(model.fit(seen.features, seen.accuracy).predict(test.features), float)
+    rows, truth, cells = [], test.accuracy.to_numpy(), test.labels.reset_index(drop=True)
+    for method in METHODS:
+        for level in LEVELS:
+            found = find_intervals(method, residuals, seen, test, predicted, level)
+            inside = (found[:, 0] <= truth) & (truth <= found[:, 1])
+            table = cells.assign(inside=inside, width=found[:, 1] - found[:, 0]).groupby(CELL)
+            aims = {"n": ("inside", "size"), "coverage": ("inside", "mean"), "width": ("width", "mean")}
+            rows.append(table.agg(**aims).reset_index().assign(method=method, level=level, seed=seed))
+    return pd.concat(rows, ignore_index=True)
+
+
+@MEMORY.cache(ignore=["examples"])  # type: ignore[untyped-decorator]
+def _kept(
+    examples: Examples, digest: str, name: str, hyperparameters: dict[str, Any], seed: int
+) -> pd.DataFrame:
+    return evaluate(examples, name, hyperparameters, seed)
+
+
+def study(
+    examples: Examples, name: str, hyperparameters: Mapping[str, Any], seeds: Sequence[int], *, jobs: int = 1
+) -> Deposit:
+    """Measure coverage under every seed; the deposit `intervals-<target>` holds `cells` and `summary`."""
+    start, digest, found = time.perf_counter(), fingerprint(examples), dict(hyperparameters)
+    blocks = Parallel(n_jobs=jobs)(delayed(_kept)(examples, digest, name, found, seed) for seed in seeds)
+    cells = pd.concat(blocks, ignore_index=True)
+    aims = {"n": ("n", "mean"), "coverage": ("coverage", "mean"), "coverage_std": ("coverage", "std")}
+    groups = cells.groupby(["method", "level", *CELL], sort=False)
+    summary = groups.agg(**aims, width=("width", "mean"), seeds=("seed", "nunique")).reset_index()
+    settings = {"target": examples.target, "seeds": list(seeds), "model": name, "hyperparameters": found}
+    provenance = examples.provenance(time.perf_counter() - start)
+    return Deposit(f"intervals-{examples.target}", settings, {"cells": cells, "summary": summary}, provenance)
+
+
+def check(examples: Examples, deposit: Deposit) -> pd.DataFrame:
+    """Calibrate anew with the deposit's first seed and compare.
+
+    Raises:
+        DisagreementError: if a count differs, or another value by more than its measured tolerance.
+    """
+    made = deposit.settings
+    live = evaluate(examples, made["model"], made["hyperparameters"], made["seeds"][0])
+    keys = ["method", "level", "seed", *CELL]
+    measured = ["coverage", "width"]
+    return agree(live, deposit, "cells", keys=keys, measured=measured, exact=["n"], by=["method"])

@@ -1,0 +1,116 @@
+"""What leaks: the same forest under splits that keep more and more of one network on one side.
+
+Each step of `CHAIN` takes one leak away; the difference of two neighbours is what that leak adds.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+
+from zcp.analysis.metrics import kendall, rmse
+from zcp.ensemble.examples import Examples
+from zcp.ensemble.splits import split
+from zcp.spaces.isomorphism import name_classes
+from zcp.study.agreement import agree
+from zcp.study.greenfactory.evaluation import CELL, Ensemble
+from zcp.study.greenfactory.fits import MEMORY, fingerprint
+from zcp.study.results import Deposit
+
+CHAIN = ("stratified", "stratified_after", "random", "grouped", "isomorphic")
+SCHEMES = (*CHAIN, "stratified_isomorphic")
+METRICS = ("kendall", "rmse")
+
+
+class Leak(NamedTuple):
+    """What one step of the chain takes away: with the leak, and without."""
+
+    leak: str
+    with_leak: str
+    without: str
+
+
+LEAKS = (
+    Leak("copies of a row", "stratified", "stratified_after"),
+    Leak("accuracies made even", "stratified_after", "random"),
+    Leak("other datasets", "random", "grouped"),
+    Leak("isomorphic cells", "grouped", "isomorphic"),
+)
+
+
+def evaluate(examples: Examples, ensemble: Ensemble, scheme: str, seed: int) -> pd.DataFrame:
+    """Fit on the training rows and measure in each cell of the test rows.
+
+    Returns:
+        scheme, seed, space, dataset, n, kendall (signed), rmse (percent), exposed: share of test rows whose
+        network (isomorphism class) has a row among the training rows, copied: share that are training rows.
+    """
+    parts = split(examples, scheme, seed)
+    test = examples.take(parts.test)
+    predicted = ensemble.predict(ensemble.fit(examples, parts.train, seed), test)
+    classes = name_classes(examples.labels).to_numpy()
+    exposed, copied = np.isin(classes[parts.test], classes[parts.train]), np.isin(parts.test, parts.train)
+    accuracy, rows = test.accuracy.to_numpy(), []
+    for (space, dataset), cell in test.labels.reset_index(drop=True).groupby(CELL):
+        at = cell.index.to_numpy()
+        row = {"scheme": scheme, "seed": seed, "space": space, "dataset": dataset, "n": len(at)}
+        row |= {"kendall": kendall(predicted[at], accuracy[at], signed=True)}
+        row |= {"rmse": rmse(predicted[at], accuracy[at])}
+        rows.append(row | {"exposed": exposed[at].mean(), "copied": copied[at].mean()})
+    return pd.DataFrame(rows)
+
+
+@MEMORY.cache(ignore=["examples"])  # type: ignore[untyped-decorator]
+def _kept(examples: Examples, digest: str, ensemble: Ensemble, scheme: str, seed: int) -> pd.DataFrame:
+    return evaluate(examples, ensemble, scheme, seed)
+
+
+def explain(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return what each leak adds in each cell: the difference of two schemes under the same seed.
+
+    Returns:
+        leak, space, dataset, metric, mean, std (over seeds), seeds; a positive Kendall and a negative RMSE
+        flatter the forest.
+    """
+    wide = cells.pivot(index=[*CELL, "seed"], columns="scheme", values=list(METRICS))
+    rows = []
+    for leak in LEAKS:
+        for metric in METRICS:
+            gain = wide[metric, leak.with_leak] - wide[metric, leak.without]
+            per_cell = gain.groupby(CELL).agg(mean="mean", std="std", seeds="count").reset_index()
+            rows.append(per_cell.assign(leak=leak.leak, metric=metric))
+    return pd.concat(rows, ignore_index=True)
+
+
+def summarise(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return means over seeds and the deviation of both metrics, per scheme and cell."""
+    aims = {name: (name, "mean") for name in (*METRICS, "n", "exposed", "copied")}
+    spread = {f"{metric}_std": (metric, "std") for metric in METRICS}
+    return cells.groupby(["scheme", *CELL], sort=False).agg(**aims, **spread).reset_index()
+
+
+def study(examples: Examples, ensemble: Ensemble, seeds: Sequence[int], *, jobs: int = 1) -> Deposit:
+    """Evaluate under every scheme and seed; the deposit holds `cells`, `summary` and `effects`."""
+    start, digest = time.perf_counter(), fingerprint(examples)
+    plan = [(scheme, seed) for scheme in SCHEMES for seed in seeds]
+    found = Parallel(n_jobs=jobs)(delayed(_kept)(examples, digest, ensemble, *each) for each in plan)
+    cells = pd.concat(found, ignore_index=True)
+    settings = {"target": examples.target, "seeds": list(seeds), "ensemble": ensemble._asdict()}
+    tables = {"cells": cells, "summary": summarise(cells), "effects": explain(cells)}
+    provenance = examples.provenance(time.perf_counter() - start)
+    return Deposit(f"leaks-{examples.target}", settings, tables, provenance)
+
+
+def check(examples: Examples, deposit: Deposit) -> pd.DataFrame:
+    """Evaluate the leak-free scheme anew with the deposit's first seed and compare.
+
+    Raises:
+        DisagreementError: if a count differs, or another value by more than its measured tolerance.
+    """
+    ensemble = Ensemble(**deposit.settings["ensemble"])
+    live = evaluate(examples, ensemble, "isomorphic", deposit.settings["seeds"][0])
+    keys = ["scheme", "seed", *CELL]
+    return agree(live, deposit, "cells", keys=keys, measured=METRICS, exact=["n"])

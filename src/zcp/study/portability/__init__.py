@@ -1,0 +1,1 @@
+"""What rounding decides: the study on moved inputs, and as other processors compute it."""

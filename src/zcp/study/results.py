@@ -1,0 +1,121 @@
+"""Results that are deposited in `data/results`: tables with what made them.
+
+A deposit is one JSON file: the settings it was computed with, its provenance (versions, SHA-256 of the
+scores, seconds) and named tables of aggregates. It never holds ground truth of single architectures.
+"""
+
+import hashlib
+import json
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from zcp.errors import InputError
+from zcp.paths import RESULTS
+
+
+class DisagreementError(RuntimeError):
+    """A value that was computed live is not the deposited one.
+
+    Attributes:
+        table: what was compared, as `zcp.study.agreement.tabulate` returns it; empty where nothing could be.
+    """
+
+    def __init__(self, message: str, table: pd.DataFrame | None = None) -> None:
+        super().__init__(message)
+        self.table = pd.DataFrame() if table is None else table
+
+
+@dataclass(frozen=True)
+class Deposit:
+    """The result of one section.
+
+    Attributes:
+        name: `<section>-<target>`, the file's stem.
+        settings: what the computation depends on (JSON values).
+        tables: data frames of aggregates; the index is not kept.
+        provenance: what it was made from and by: `scores`, `scores_sha256`, `versions`, `seconds`.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    tables: dict[str, pd.DataFrame]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write(deposit: Deposit, folder: Path = RESULTS) -> Path:
+    """Write a deposit, whole or not at all, and return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{deposit.name}.json"
+    parts = {
+        "name": json.dumps(deposit.name),
+        "settings": json.dumps(deposit.settings),
+        "provenance": json.dumps(deposit.provenance),
+        "tables": "{\n" + ",\n".join(_dump_table(n, t) for n, t in deposit.tables.items()) + "\n}",
+    }
+    text = "{\n" + ",\n".join(f'"{key}": {value}' for key, value in parts.items()) + "\n}\n"
+    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        unfinished.write_text(text)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def read(name: str, folder: Path = RESULTS) -> Deposit:
+    """Read the deposit called `name`.
+
+    Raises:
+        InputError: if there is none, or it is not a deposit.
+    """
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        raise InputError(f"no deposited result {path}; make it with `make study PROFILE=paper`")
+    try:
+        found = json.loads(path.read_text())
+        tables = {key: pd.DataFrame(t["data"], columns=t["columns"]) for key, t in found["tables"].items()}
+        return Deposit(found["name"], found["settings"], tables, found["provenance"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not a whole deposit ({error!r}); restore it or make it again") from error
+
+
+def require_same_scores(deposit: Deposit, scores: Path) -> None:
+    """Raise unless the deposit was made from this very scores file.
+
+    Raises:
+        DisagreementError: if it was made from another one.
+    """
+    made_from, have = deposit.provenance.get("scores_sha256"), sha256(scores)
+    if made_from != have:
+        raise DisagreementError(
+            f"the deposit {deposit.name} was made from scores with SHA-256 {str(made_from)[:12]}…, but "
+            f"{scores.name} has {have[:12]}…; recompute the results with `make study PROFILE=paper`"
+        )
+
+
+def finite(value: float, name: str) -> float:
+    """Return `value` as a float, for prose.
+
+    Raises:
+        InputError: if it is NaN or infinite, which a page would otherwise print without a word.
+    """
+    if not math.isfinite(value):
+        raise InputError(f"{name} is {value}: a page must not print it as a result")
+    return float(value)
+
+
+def _dump_table(name: str, table: pd.DataFrame) -> str:
+    rows = json.loads(table.to_json(orient="split", index=False, double_precision=8))
+    lines = ",\n".join(json.dumps(row) for row in rows["data"])
+    return f'{json.dumps(name)}: {{"columns": {json.dumps(rows["columns"])}, "data": [\n{lines}\n]}}'

@@ -1,0 +1,82 @@
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from zcp.collect import command, merge_command
+from zcp.collect.store import load_scores
+from zcp.errors import InputError
+from zcp.paths import data_folder
+
+app = typer.Typer()
+app.command("collect")(command)
+app.command("merge")(merge_command)
+
+CHEAP = ["--proxies", "params,flops", "--inputs", "gaussian", "--batch", "4", "--workers", "1"]
+
+
+def invoke(*arguments):
+    result = CliRunner().invoke(app, list(map(str, arguments)))
+    if isinstance(result.exception, InputError):
+        raise result.exception
+    return result
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("collect")
+    for name, shard in (("whole", "1/1"), ("one", "1/2"), ("two", "2/2")):
+        out = folder / f"{name}.parquet"
+        result = invoke("collect", "--out", out, "--count", 2, "--shard", shard, *CHEAP)
+        assert result.exit_code == 0, result.output
+        assert f"written: {out}" in result.output
+    return folder
+
+
+def test_all_cells_are_filled(whole):
+    frame = load_scores(whole / "whole.parquet")
+    assert dict(frame.groupby(["space", "dataset"]).size()) == {
+        (space, dataset): 2
+        for space in ("tss", "sss")
+        for dataset in ("cifar10", "cifar100", "ImageNet16-120")
+    }
+
+
+def test_shards_merge_into_the_whole(whole):
+    result = invoke("merge", whole / "all.parquet", whole / "one.parquet", whole / "two.parquet")
+    assert result.exit_code == 0, result.output
+    columns = ["space", "index", "arch", "dataset", "params", "flops", "reason"]
+    merged, expected = (load_scores(whole / f"{name}.parquet")[columns] for name in ("all", "whole"))
+    assert merged.equals(expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--count", 2, "--batch", 8, *CHEAP[:4]], "batch: 4 against 8"),
+        ([*CHEAP], "say which architectures"),
+        (["--count", 2, "--indices", "x", *CHEAP], "say which architectures"),
+        (["--count", 0, *CHEAP], "--count must be 1 or more"),
+        (["--count", 2, "--space", "nds", *CHEAP], "unknown search space 'nds'"),
+        (["--count", 2, "--dataset", "mnist", *CHEAP], "unknown dataset 'mnist'"),
+        (["--count", 2, "--proxies", "sinflow"], "unknown proxy 'sinflow'"),
+        (["--count", 2, "--shard", "3/2", *CHEAP], "--shard must be k/n"),
+        (["--count", 2, *CHEAP, "--workers", 0], "--workers must be 1 or more"),
+        (["--count", 2, "--device", "tpu9", *CHEAP], "unknown device 'tpu9'"),
+        (["--count", 2, "--device", "cuda:99", *CHEAP], "there is no device 'cuda:99' here"),
+    ],
+)
+def test_bad_input_is_named_and_changes_nothing(whole, arguments, message):
+    path = whole / "whole.parquet"
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=message):
+        invoke("collect", "--out", path, *arguments)
+    assert path.read_bytes() == before
+
+
+def test_images_are_asked_for_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("ZCP_DATA", "")
+    monkeypatch.setattr("zcp.data.images.DOWNLOADS", tmp_path)
+    assert data_folder() is None
+    with pytest.raises(InputError, match="no ImageNet16-120 images"):
+        invoke("collect", "--out", tmp_path / "a.parquet", "--count", 1, "--dataset", "ImageNet16-120")
+    assert not (tmp_path / "a.parquet").exists()

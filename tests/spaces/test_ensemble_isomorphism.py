@@ -1,0 +1,75 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from ensembles import make_examples
+
+from zcp import benchmarks
+from zcp.ensemble.splits import split
+from zcp.errors import InputError
+from zcp.paths import data_folder
+from zcp.spaces import get_space
+from zcp.spaces.isomorphism import benchmark_form, canonical_form, name_classes
+
+TSS = get_space("tss")
+ARCHS = [TSS.arch(index) for index in range(TSS.size)]
+
+
+def cell(first, second, third):
+    return "+".join(
+        f"|{'|'.join(f'{op}~{i}' for i, op in enumerate(node))}|" for node in (first, second, third)
+    )
+
+
+def test_names_of_one_network_agree():
+    conv, skip, none = "nor_conv_3x3", "skip_connect", "none"
+    through_one = cell([conv], [none, none], [none, skip, none])
+    through_two = cell([none], [conv, none], [none, none, skip])
+    at_once = cell([none], [none, none], [conv, none, none])
+    assert canonical_form(through_one) == canonical_form(through_two) == canonical_form(at_once)
+    assert canonical_form(at_once) != canonical_form(cell([none], [none, none], ["nor_conv_1x1", none, none]))
+
+
+def test_dead_edges_do_not_count():
+    conv, skip, none = "nor_conv_3x3", "skip_connect", "none"
+    dead_end = cell([none], [none, conv], [skip, none, conv])
+    assert canonical_form(dead_end) == "0"
+    assert benchmark_form(dead_end) != benchmark_form(cell([none], [none, none], [skip, none, none]))
+
+
+def test_every_cell_without_a_path_is_dead_and_counts_for_itself():
+    rows = make_examples(2).labels.iloc[:0]
+    dead = [i for i, arch in enumerate(ARCHS) if not canonical_form(arch)]
+    rows = rows.reindex(range(len(dead))).assign(space="tss", index=dead, dataset="cifar10")
+    assert len(dead) == 341 and name_classes(rows).is_unique
+
+
+def test_classes_are_unions_of_the_benchmark_s():
+    ours, theirs = [canonical_form(a) for a in ARCHS], [benchmark_form(a) for a in ARCHS]
+    assert len(set(theirs)) == 6466 and len(set(ours)) == 4930
+    assert max(Counter(pair[1] for pair in set(zip(ours, theirs, strict=True))).values()) == 1
+
+
+@pytest.mark.skipif(data_folder() is None, reason="no data folder")
+def test_benchmark_form_gives_the_classes_of_the_table():
+    assert [benchmark_form(a) for a in ARCHS] == benchmarks.load("tss").column("unique_str").tolist()
+
+
+@pytest.mark.skipif(data_folder() is None, reason="no data folder")
+def test_a_dead_cell_scores_chance():
+    accuracy = benchmarks.load("tss").accuracy("cifar10")
+    assert set(accuracy[[not canonical_form(arch) for arch in ARCHS]]) == {10.0}
+
+
+def test_malformed_cells_are_refused():
+    with pytest.raises(InputError, match="malformed cell"):
+        canonical_form("|none~0|")
+
+
+@pytest.mark.parametrize("scheme", ["isomorphic", "stratified_isomorphic"])
+def test_no_class_is_on_two_sides(scheme):
+    rows = make_examples(60)
+    classes = name_classes(rows.labels).to_numpy()
+    sides = [set(classes[part]) for part in split(rows, scheme, 0)]
+    assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+    assert all(map(len, sides)) and len(set().union(*sides)) == len(np.unique(classes))

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from ensembles import make_examples
+
+from zcp.ensemble.candidates import build_released
+from zcp.study.greenfactory import intervals
+from zcp.study.results import Deposit, DisagreementError
+
+FOUND = {"max_features": 0.8, "min_samples_leaf": 1}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return make_examples(120)
+
+
+@pytest.fixture(scope="module")
+def deposit(rows):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(intervals, "_kept", intervals._kept.func)
+        patch.setattr("zcp.ensemble.candidates.TREES", 10)
+        return intervals.study(rows, "extra trees", FOUND, [0, 1])
+
+
+def test_coverage_is_what_was_promised(deposit):
+    summary = deposit.tables["summary"]
+    assert len(summary) == 3 * 3 * 6
+    for level, found in summary.groupby("level")["coverage"]:
+        assert found.mean() == pytest.approx(level, abs=0.06)
+    wide = summary.pivot_table(index="method", columns="level", values="width")
+    assert (wide.diff(axis=1).iloc[:, 1:] > 0).all(axis=None)
+
+
+def test_residuals_are_out_of_fold(rows, monkeypatch):
+    monkeypatch.setattr("zcp.ensemble.candidates.TREES", 10)
+    model = build_released("extra trees", FOUND, 0)
+    out = intervals.residuals_out_of_fold(model, rows)
+    inside = rows.accuracy - model.fit(rows.features, rows.accuracy).predict(rows.features)
+    assert np.sqrt(np.mean(out**2)) > 1.05 * np.sqrt(np.mean(inside**2))
+
+
+def test_widths_are_quantiles_of_each_cell(rows):
+    rng = np.random.default_rng(0)
+    scale = np.where(rows.labels["space"] == "tss", 3.0, 1.0)
+    found = intervals.widths(rng.uniform(-1, 1, len(rows)) * scale, rows.labels)
+    assert len(found) == 6 * 3
+    at = found.query("level == 0.9").groupby("space")["width"].mean()
+    assert at["sss"] == pytest.approx(0.9, abs=0.08) and at["tss"] == pytest.approx(2.7, abs=0.25)
+
+
+def test_a_live_slice_is_compared(rows, deposit, monkeypatch):
+    monkeypatch.setattr("zcp.ensemble.candidates.TREES", 10)
+    assert len(intervals.check(rows, deposit)) == 54
+    wrong = deposit.tables["cells"].assign(coverage=lambda t: 0.99 * t["coverage"])
+    with pytest.raises(DisagreementError, match="coverage"):
+        intervals.check(rows, Deposit("d", deposit.settings, {"cells": wrong}))
