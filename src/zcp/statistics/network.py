@@ -15,11 +15,7 @@ from torch import Tensor, nn
 
 from zcp.errors import InputError, Undefined
 from zcp.formulas import Expression
-from zcp.statistics import blocks
-from zcp.statistics import capture as passes
-from zcp.statistics import eznas_triples as triples
-from zcp.statistics import formula_layers as layerwise
-from zcp.statistics import ntk as tangent
+from zcp.statistics import blocks, capture, eznas_triples, formula_layers, ntk
 from zcp.statistics.capture import Call, Pass, Rebound
 from zcp.statistics.copies import ENGINES, Engine
 from zcp.statistics.double_backward import make_twice_differentiable
