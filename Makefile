@@ -40,6 +40,7 @@ lint: $(VENV)/test
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports --no-cache --no-logo
 
 # What rounding decides; `zcp portable --write` measures the spreads of all tolerances anew.
 portable: $(VENV)/test

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import zcp.proxies  # noqa: F401 - registers them
 from zcp.errors import InputError, Undefined
-from zcp.proxies.greenmachine import formula_proxy
+from zcp.proxies.formula import formula_proxy
 from zcp.proxies.registry import Proxy, default_proxies, get_proxy, list_proxies
 from zcp.statistics.copies import Engine, Workspace, get_engine
 from zcp.statistics.initialisation import initialise
@@ -64,7 +64,7 @@ def score(
             with, one group of shared passes for each initialisation; `keep` scores the weights as they are.
         seed: of weights and noise.
         draw: source of noise, in place of the seeded one.
-        formulas: further proxies, as text by name; see `zcp.proxies.greenmachine.formula_proxy`.
+        formulas: further proxies, as text by name; see `zcp.proxies.formula.formula_proxy`.
         engine: `fast`, or `plain` to run the passes in PyTorch's default layout, or one of your own; the
             scores are the same within rounding (`zcp.statistics.copies`).
 

@@ -9,6 +9,7 @@ import torch
 
 from zcp import kernels
 from zcp.formulas import OPERATORS, Evaluation, Expression, Program, parse, read_formulas
+from zcp.formulas.source import source
 from zcp.kernels import eager
 from zcp.optional import why_missing
 from zcp.paths import PROJECT
@@ -105,7 +106,7 @@ def test_operators_equal_their_eager_twins(name, dtype):
     given = [operand.reshape(1, -1) for operand in torch.meshgrid([values] * arity, indexing="ij")]
     count = given[0].shape[1]
     tree = Expression(name, tuple(Expression(f"x{place}") for place in range(arity)))
-    found = elementwise.evaluate(tree, "", given, count)
+    found = elementwise.evaluate(source(tree, ""), "", given, count)
     expected = OPERATORS[name].compute(given, [(count,)] * arity, count, None)
     tolerance = 0.0 if name not in ("exp", "log", "abslog", "signed_log", "sigmoid") else 1e-6
     assert torch.allclose(found, expected, rtol=tolerance, atol=0.0, equal_nan=True)
@@ -123,17 +124,19 @@ def test_leaves_are_repeated_and_cut():
     tree = parse("max(sum(x0, x1), element_wise_product(x2, x3))", {"x0", "x1", "x2", "x3"})
     a, b, c, d = (leaf[:, :2049] for leaf in leaves)
     expected = torch.maximum(a + b, c * d)
-    assert torch.equal(elementwise.evaluate(tree, "", leaves, 2049), expected)
-    mean, norm = (elementwise.evaluate(tree, ending, leaves, 2049) for ending in ("mean", "norm"))
+    assert torch.equal(elementwise.evaluate(source(tree, ""), "", leaves, 2049), expected)
+    mean, norm = (
+        elementwise.evaluate(source(tree, ending), ending, leaves, 2049) for ending in ("mean", "norm")
+    )
     assert torch.allclose(mean, expected.mean(1, keepdim=True), rtol=1e-5)
     assert torch.allclose(norm, expected.norm(dim=1, keepdim=True), rtol=1e-5)
 
 
 def test_no_elements_and_no_layers():
     tree = parse("abs(x0)", {"x0"})
-    assert elementwise.evaluate(tree, "", [random(2, 0)], 0).shape == (2, 0)
-    assert elementwise.evaluate(tree, "mean", [random(2, 0)], 0).isnan().all()
-    assert elementwise.evaluate(tree, "norm", [random(0, 5)], 5).shape == (0, 1)
+    assert elementwise.evaluate(source(tree, ""), "", [random(2, 0)], 0).shape == (2, 0)
+    assert elementwise.evaluate(source(tree, "mean"), "mean", [random(2, 0)], 0).isnan().all()
+    assert elementwise.evaluate(source(tree, "norm"), "norm", [random(0, 5)], 5).shape == (0, 1)
 
 
 FORMULAS = [
@@ -178,12 +181,13 @@ COMPILE = """
 import triton
 from triton.backends.compiler import GPUTarget
 from zcp.formulas import parse
+from zcp.formulas.source import source
 from zcp.kernels import determinants, elementwise, gram
 
 def build(kernel, types, **constants):
     signature = dict(zip(kernel.arg_names, types.split())) | dict.fromkeys(constants, "constexpr")
-    source = triton.compiler.ASTSource(kernel, signature, constexprs=constants)
-    print(len(triton.compile(source, target=GPUTarget("cuda", 80, 32)).asm["ptx"]) > 1000)
+    tree = triton.compiler.ASTSource(kernel, signature, constexprs=constants)
+    print(len(triton.compile(tree, target=GPUTarget("cuda", 80, 32)).asm["ptx"]) > 1000)
 
 build(gram._correlate, "*fp32 *i32 i32 i32 i32", TILE=gram.TILE, DEPTH=gram.DEPTH, STEPS=gram.STEPS)
 build(determinants._eliminate, "*fp32 *fp32 i32 i32 i32 i32", side=7, TOGETHER=16, SIDE=8)
@@ -193,7 +197,8 @@ for name in {unary!r}:
 tree = parse(f"max(min(subtract(sum({{unary}}, x1), element_wise_product(x0, x1)), less_than(x0, x1)), "
              "sum(greater_than(x0, x1), equal(x0, x1)))", {{"x0", "x1"}})
 for ending, type in (("", "fp32"), ("norm", "fp64")):
-    build(elementwise.kernel(tree, ending), f"*{{type}} i32 i32 *{{type}} i32 i32 *{{type}} i32", BLOCK=1024)
+    kernel = elementwise.kernel(source(tree, ending))
+    build(kernel, f"*{{type}} i32 i32 *{{type}} i32 i32 *{{type}} i32", BLOCK=1024)
 """
 
 

@@ -15,7 +15,8 @@ import torch
 from tiny import CLASSES, batches, fingerprint, network
 from torch import nn
 
-from zcp import REGISTRY, InputError, list_proxies, score
+from zcp import InputError, list_proxies, score
+from zcp.proxies.registry import REGISTRY
 from zcp.statistics.initialisation import initialise
 
 ALL = list_proxies()

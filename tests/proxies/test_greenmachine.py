@@ -10,7 +10,7 @@ from torch import nn
 
 from zcp import InputError, get_proxy, get_space, list_proxies, score
 from zcp.formulas import read_formulas
-from zcp.proxies.greenmachine import formula_proxy
+from zcp.proxies.formula import formula_proxy
 from zcp.spaces.tss import WIDTHS, parse_cell
 from zcp.statistics.initialisation import initialise
 

@@ -1,6 +1,7 @@
 import pytest
 
-from zcp import REGISTRY, InputError, get_proxy, list_proxies, proxy
+from zcp import InputError, get_proxy, list_proxies, proxy
+from zcp.proxies.registry import REGISTRY
 from zcp.statistics.initialisation import INITIALISATIONS
 
 

@@ -7,8 +7,8 @@ import torch
 from tiny import CLASSES, DEAD, batches, fingerprint, nats, network
 from torch import nn
 
-from zcp import REGISTRY, InputError, list_proxies, score
-from zcp.proxies.registry import default_proxies
+from zcp import InputError, list_proxies, score
+from zcp.proxies.registry import REGISTRY, default_proxies
 
 SURVEY = ["epe_nas", "nasi", "nngp", "gennas", "grad_norm_l2", "synflow_bn"]
 

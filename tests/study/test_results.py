@@ -4,6 +4,7 @@ import math
 import pandas as pd
 import pytest
 
+from zcp.data.checksums import sha256
 from zcp.errors import InputError
 from zcp.study import results
 from zcp.study.results import Deposit, DisagreementError
@@ -49,7 +50,7 @@ def test_a_damaged_deposit_is_refused(deposit, tmp_path, damage):
 def test_scores_must_be_those_of_the_deposit(deposit, tmp_path):
     scores = tmp_path / "scores.parquet"
     scores.write_bytes(b"scores")
-    same = Deposit("d", {}, {}, {"scores_sha256": results.sha256(scores)})
+    same = Deposit("d", {}, {}, {"scores_sha256": sha256(scores)})
     results.require_same_scores(same, scores)
     with pytest.raises(DisagreementError, match=r"scores\.parquet"):
         results.require_same_scores(deposit, scores)

@@ -17,7 +17,7 @@ import torch
 from zcp.collect.digests import image_digests
 from zcp.errors import InputError
 from zcp.proxies.registry import REGISTRY, default_proxies, get_proxy, list_proxies
-from zcp.study.provenance import versions
+from zcp.versions import versions
 
 INPUTS = ("images", "gaussian")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}

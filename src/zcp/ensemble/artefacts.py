@@ -18,13 +18,13 @@ import pandas as pd
 import skops.io
 from numpy.typing import NDArray
 
+from zcp.data.checksums import sha256
 from zcp.ensemble.estimators import GreenFactory
 from zcp.errors import InputError
 from zcp.paths import PROJECT
 from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.proxies.registry import proxy_of_version
-from zcp.study.provenance import versions
-from zcp.study.results import sha256
+from zcp.versions import versions
 
 FORMAT = 1
 MODELS = PROJECT / "data" / "models"

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from zcp import benchmarks
+from zcp.benchmarks.measured import REGISTERED, accuracies, is_measured
 from zcp.collect import load_scores, scores_path
+from zcp.data.checksums import sha256
 from zcp.ensemble.features import KEYS, encode
 from zcp.errors import InputError
 from zcp.proxies.population import AZ_NAS_PARTS, az_nas
-from zcp.study.provenance import versions
-from zcp.study.results import sha256
+from zcp.versions import versions
 
 # The final accuracy, the one that the paper's numbers fit, and the one that every installation has.
 TARGETS = ("test", "test_12ep", "valid")
@@ -100,14 +101,12 @@ def read_examples(scores: str, target: str, proxies: Sequence[str] | None = None
 
     Args:
         scores: a name in `data/scores`, or a path ending in .parquet.
-        target: `test`, `test_12ep` or `valid`.
-        proxies: those to use, such as `zcp.study.greenfactory.published.PROXIES`; all that there are where None.
+        target: `test`, `test_12ep` or `valid`, or one that `zcp.accuracies` knows for another space.
+        proxies: those to use, by name; all that there are where None.
 
     Raises:
         InputError: if the file, the target or a benchmark is missing, or the rows cannot be used.
     """
-    if target not in SPACES:
-        raise InputError(f"unknown target {target!r}; choose one of {', '.join(SPACES)}")
     path, table = scores_path(scores), load_scores(scores)
     origin = {
         "scores": path.name,
@@ -116,16 +115,21 @@ def read_examples(scores: str, target: str, proxies: Sequence[str] | None = None
     }
     table, sizes = with_az_nas(table)
     origin |= {"az_nas_N": sizes} if sizes else {}
-    table = table[table["space"].isin(SPACES[target])]
-    cells = [
-        _measured(space, dataset, target)
-        for space, dataset in sorted(set(map(tuple, table[KEYS[::2]].values)))
-    ]
-    if not cells:
+    cells = list(zip(table["space"], table["dataset"], strict=True))
+    wanted = {(s, d) for s, d in cells if _is_studied(s, d, target)}
+    measured = [_measured(space, dataset, target) for space, dataset in sorted(wanted)]
+    if not measured:
         raise InputError(
-            f"{path} has no row of {' or '.join(SPACES[target])}, the spaces of target {target!r}"
+            f"{path} has no row that was measured for target {target!r}; choose one of {', '.join(SPACES)}, "
+            "or give your own accuracies to zcp.register_accuracies"
         )
-    return join(table, pd.concat(cells, ignore_index=True), target, origin, proxies)
+    return join(
+        table[[cell in wanted for cell in cells]],
+        pd.concat(measured, ignore_index=True),
+        target,
+        origin,
+        proxies,
+    )
 
 
 def with_az_nas(scores: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -165,6 +169,12 @@ def join(
     return Examples(features, rows["accuracy"], rows[KEYS], target, origin or {})
 
 
+def _is_studied(space: str, dataset: str, target: str) -> bool:
+    """Tell whether rows of a (space, dataset) are examples: of NATS-Bench those of `SPACES`."""
+    own = (space, dataset, target) in REGISTERED
+    return own or (is_measured(space, dataset, target) and space in SPACES.get(target, (space,)))
+
+
 def _measured(space: str, dataset: str, target: str) -> pd.DataFrame:
-    accuracy = benchmarks.load(space).accuracy(dataset, target)
-    return accuracy.rename_axis("index").reset_index(name="accuracy").assign(space=space, dataset=dataset)
+    found = accuracies(space, dataset, target).drop(columns="arch")
+    return found.assign(space=space, dataset=dataset)

@@ -14,8 +14,8 @@ from torch import Tensor
 from zcp import kernels
 from zcp.formulas.fusion import Plan, fuse
 from zcp.formulas.operators import OPERATORS, Shape
+from zcp.formulas.source import source
 from zcp.formulas.tree import Expression
-from zcp.formulas.views import leading
 
 #: Gives standard normal values for the text of an expression and a shape.
 Normal = Callable[[str, Shape], Tensor]
@@ -190,7 +190,8 @@ class Evaluation:
     def _compute(self, index: int) -> Tensor:
         if part := self.plan.fused.get(index):
             leaves = [self._values[leaf] for leaf in part.leaves]
-            value = kernels.fused(part.expression, part.ending, leaves, part.elements)
+            text = source(part.expression, part.ending)
+            value = kernels.fused(text, part.ending, leaves, part.elements)
         else:
             value = self._apply(index)
         for argument in self.plan.reads[index]:
@@ -217,3 +218,15 @@ class Evaluation:
             del self._values[index]
         elif rest < self._values[index].shape[1] // 2:
             self._values[index] = self._values[index][:, :rest].clone()
+
+
+def leading(tensor: Tensor, count: int) -> Tensor:
+    """Return the first `count` elements in the order of dimensions, flat, whatever the memory format.
+
+    Fewer than all are copied, so that they do not keep the others.
+    """
+    if count >= tensor.numel():
+        return tensor.reshape(-1)
+    if tensor.ndim > 1:
+        tensor = tensor[: -(-count // math.prod(tensor.shape[1:]))]
+    return tensor.reshape(-1)[:count].clone()

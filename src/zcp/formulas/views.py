@@ -13,22 +13,19 @@ The values of formulas stay the same, except that sums round differently.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from zcp.formulas.evaluator import Program, leading
 from zcp.formulas.operators import OPERATORS, Shape
 from zcp.formulas.tree import Expression
-
-if TYPE_CHECKING:
-    from zcp.formulas.evaluator import Program
 
 ROWS = "rows"
 COLUMNS = "columns"
 
 
-def rewrite(program: "Program", shapes: Mapping[str, Shape]) -> list[Expression]:
+def rewrite(program: Program, shapes: Mapping[str, Shape]) -> list[Expression]:
     """Return the formulas of a program with views in the place of features, where that costs less.
 
     Args:
@@ -75,22 +72,10 @@ def read(feature: str, tensor: Tensor, count: int, memory_format: torch.memory_f
     return leading(tensor, count)
 
 
-def leading(tensor: Tensor, count: int) -> Tensor:
-    """Return the first `count` elements in the order of dimensions, flat, whatever the memory format.
-
-    Fewer than all are copied, so that they do not keep the others.
-    """
-    if count >= tensor.numel():
-        return tensor.reshape(-1)
-    if tensor.ndim > 1:
-        tensor = tensor[: -(-count // math.prod(tensor.shape[1:]))]
-    return tensor.reshape(-1)[:count].clone()
-
-
 class _Rewriter:
     """Makes trees of the nodes of a program, which are numbers here."""
 
-    def __init__(self, program: "Program", shapes: Sequence[Shape | None]) -> None:
+    def __init__(self, program: Program, shapes: Sequence[Shape | None]) -> None:
         self.nodes, self.operators, self.arguments = program.nodes, program.operators, program.arguments
         self.shapes = shapes
         self.free: list[bool] = []

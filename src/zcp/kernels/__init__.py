@@ -2,24 +2,22 @@
 
 A kernel runs where the tensors are on a CUDA device and Triton can be imported (pip install 'zcp-nas[gpu]');
 everywhere else, on a CPU always, its eager PyTorch twin does (`zcp.kernels.eager`; of a fused formula, the
-operators themselves). No module here imports Triton before it is needed.
+operators themselves). No module here imports Triton before it is needed. Tensors in, tensors out: what a
+formula is, they do not know.
 
 * `gram`: agreements between samples, exact;
 * `determinants`: of many small matrices, to the rounding of double precision;
-* `elementwise`: an element-wise part of a formula in one pass over memory, to the rounding of its operators.
+* `elementwise`: an element-wise part of a formula in one pass over memory, to the rounding of its operators;
+* `eigenvalues`: no kernel, LAPACK made safe for values that are not finite.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from zcp.kernels import eager
-
-if TYPE_CHECKING:
-    from zcp.formulas.tree import Expression
 
 #: The Triton that each release of torch with CUDA requires.
 TRITON = {"2.11": "3.6.0", "2.13": "3.7.1"}
@@ -87,11 +85,11 @@ def batched_determinant(matrices: Tensor) -> Tensor:
     return kernel.determinants(matrices) if 0 < side <= kernel.LARGEST else eager.determinants(matrices)
 
 
-def fused(expression: "Expression", ending: str, values: Sequence[Tensor], count: int) -> Tensor:
-    """Evaluate a fused formula; only for `usable` tensors, since its twin is the operators one by one.
+def fused(source: str, ending: str, values: Sequence[Tensor], count: int) -> Tensor:
+    """Evaluate an element-wise formula, only for `usable` tensors: its twin is the operators one by one.
 
     Args:
-        expression: element-wise operators over leaves named x0, x1, ...
+        source: of the kernel, in Triton, over leaves x0, x1, ... (`zcp.formulas.source`).
         ending: `mean`, `norm` (root of the sum of squares), or empty.
         values: of the leaves, (layers or 1, at least `count` or 1).
         count: how many leading elements.
@@ -101,4 +99,4 @@ def fused(expression: "Expression", ending: str, values: Sequence[Tensor], count
     """
     from zcp.kernels import elementwise as kernel
 
-    return kernel.evaluate(expression, ending, values, count)
+    return kernel.evaluate(source, ending, values, count)

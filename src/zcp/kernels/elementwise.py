@@ -1,7 +1,7 @@
-"""Element-wise formulas as one kernel each, whose Triton source is generated from the formula.
+"""Element-wise kernels that come as Triton source, such as `zcp.formulas.source` writes.
 
-Each operator is a device function of the same name below; the generated kernel loads the leaves, calls the
-operators in order, each sub-expression once, and stores the values or one partial sum a program.
+Each operator of the source is a device function below, with an underscore before its name; `BLOCK` elements
+of a layer are a program's.
 """
 
 import hashlib
@@ -14,8 +14,6 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-
-from zcp.formulas.tree import Expression
 
 BLOCK = 1024  # elements of a layer that a program computes
 
@@ -158,55 +156,12 @@ def _standardise(a, mean, deviation):  # type: ignore[no-untyped-def]
 
 FUNCTIONS["heaviside"] = _greater_than_zero
 
-# --- generation
-
-_KERNEL = """\
-@triton.jit
-def fused({arguments}, out, count, BLOCK: tl.constexpr):
-    layer = tl.program_id(1).to(tl.int64)
-    offset = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    inside = offset < count
-    {body}
-"""
-_LOAD = "{value} = tl.load({leaf} + layer * {leaf}_layer + offset * {leaf}_element, mask=inside, other=0.0)"
-_STORE = "tl.store(out + layer * count + offset, {value}, mask=inside)"
-_ADD = (
-    "tl.store(out + layer * tl.num_programs(0) + tl.program_id(0), "
-    "tl.sum(tl.where(inside, {value}, 0.0), axis=0))"
-)
-
-
-def source(expression: Expression, ending: str) -> str:
-    """Return the Triton source of a kernel; arguments as in `zcp.kernels.fused`.
-
-    Example:
-        >>> tree = Expression("abs", (Expression("x0"),))
-        >>> print(source(tree, "").splitlines()[-2].strip())
-        v1 = _abs(v0)
-    """
-    names: dict[Expression, str] = {}
-    lines: list[str] = []
-    for node in expression.walk():
-        if node in names:
-            continue
-        name = names[node] = f"v{len(names)}"
-        if node.arguments is None:
-            lines.append(_LOAD.format(value=name, leaf=node.name))
-        else:
-            arguments = ", ".join(names[argument] for argument in node.arguments)
-            lines.append(f"{name} = _{node.name}({arguments})")
-    value = names[expression]
-    stored = {"": _STORE, "mean": _ADD, "norm": _ADD}[ending]
-    lines.append(stored.format(value=f"{value} * {value}" if ending == "norm" else value))
-    leaves = sorted(expression.features, key=lambda leaf: int(leaf[1:]))
-    given = ", ".join(f"{leaf}, {leaf}_layer, {leaf}_element" for leaf in leaves)
-    return _KERNEL.format(arguments=given, body="\n    ".join(lines))
+# --- compilation
 
 
 @cache
-def kernel(expression: Expression, ending: str) -> Any:
-    """Return the compiled kernel of a formula."""
-    text = source(expression, ending)
+def kernel(text: str) -> Any:
+    """Return the compiled kernel `fused` of a Triton source."""
     # Triton reads a function's source back as debuggers do: by the name of its file.
     file = f"<zcp-fused-{hashlib.sha256(text.encode()).hexdigest()[:16]}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
@@ -216,8 +171,8 @@ def kernel(expression: Expression, ending: str) -> Any:
     return scope["fused"]
 
 
-def evaluate(expression: Expression, ending: str, values: Sequence[Tensor], count: int) -> Tensor:
-    """Evaluate a formula over flat values; see `zcp.kernels.fused`."""
+def evaluate(text: str, ending: str, values: Sequence[Tensor], count: int) -> Tensor:
+    """Run a kernel over flat values; see `zcp.kernels.fused`."""
     layers = max(map(len, values))
     programs = triton.cdiv(count, BLOCK)
     out = values[0].new_empty(layers, programs if ending else count)
@@ -230,7 +185,7 @@ def evaluate(expression: Expression, ending: str, values: Sequence[Tensor], coun
     if layers and count:
         with torch.cuda.device_of(out):  # type: ignore[no-untyped-call]
             # Without fused multiply-adds comparisons meet the same roundings as one by one.
-            kernel(expression, ending)[(programs, layers)](*given, out, count, BLOCK, enable_fp_fusion=False)
+            kernel(text)[(programs, layers)](*given, out, count, BLOCK, enable_fp_fusion=False)
     if not ending:
         return out
     total = out.double().sum(1, keepdim=True)

@@ -1,38 +1,21 @@
-"""The proxies, one file a family. Importing this package registers them all.
+"""The proxies, one file a family. Importing this package registers them all; a new file is found by itself.
 
-They are evaluated in the order of registration. zico comes first because it needs the gradients of a second
-batch: computed before the graph of the first batch exists, they do not add to the peak of memory.
+They are evaluated in the order of registration, which collections record. zico comes first because it needs
+the gradients of a second batch: computed before the graph of the first batch exists, they do not add to the
+peak of memory.
 """
 
-# ruff: isort: off
-from zcp.proxies import (
-    zico,
-    counts,
-    gradient,
-    jacobian,
-    activation,
-    synflow,
-    zen,
-    tenas,
-    aznas,
-    nngp,
-    gennas,
-    eznas,
-    greenmachine,
-)
+import importlib
+import pkgutil
 
-__all__ = [
-    "activation",
-    "aznas",
-    "counts",
-    "eznas",
-    "gennas",
-    "gradient",
-    "greenmachine",
-    "jacobian",
-    "nngp",
-    "synflow",
-    "tenas",
-    "zen",
-    "zico",
-]
+#: The families in the order of their collections; others follow by name.
+ORDER = (
+    "zico", "counts", "gradient", "jacobian", "activation", "synflow", "zen", "tenas", "aznas", "nngp",
+    "gennas", "eznas", "greenmachine",
+)  # fmt: skip
+#: What families are made with, and scores of populations, which only tables need.
+NOT_FAMILIES = {"formula", "population", "registry"}
+
+_found = {module.name for module in pkgutil.iter_modules(__path__)} - NOT_FAMILIES
+for _name in (*ORDER, *sorted(_found - {*ORDER})):
+    importlib.import_module(f"{__name__}.{_name}")

@@ -1,7 +1,8 @@
 """AZ-NAS: three properties of the chain of blocks (Lee and Ham 2024), from one pass.
 
-The blocks are those of `zcp.statistics.blocks`, weights are Kaiming normal (fan in), the input is Gaussian noise of the
-shape of the first batch. `zcp.proxies.population.az_nas` turns the three and `flops` into the score of a population.
+The blocks are those of `zcp.statistics.blocks`, weights are Kaiming normal (fan in), the input is Gaussian
+noise of the shape of the first batch. `zcp.proxies.population.az_nas` turns the three and `flops` into the
+score of a population.
 """
 
 import math

@@ -1,4 +1,8 @@
-"""GenNAS: how well a few gradient steps regress synthetic signals (Li et al. 2021). Not training-free."""
+"""GenNAS: how well a few gradient steps regress synthetic signals (Li et al. 2021). Not training-free.
+
+Its passes stay here and not among the statistics: each runs on weights that the step before has moved, so no
+other proxy could share one.
+"""
 
 import copy
 from collections.abc import Iterator

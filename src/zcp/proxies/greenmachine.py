@@ -5,13 +5,9 @@ where the print does not say is ours (`zcp.formulas.operators`), and so is what 
 (`zcp.statistics.formula_layers`).
 """
 
-import math
-
-from zcp.errors import InputError, Undefined
-from zcp.formulas import Expression, parse, read_formulas
-from zcp.proxies.registry import REGISTRY, Function, Proxy
-from zcp.statistics.formula_layers import FEATURES
-from zcp.statistics.network import Statistics
+from zcp.formulas import read_formulas
+from zcp.proxies.formula import formula_proxy
+from zcp.proxies.registry import REGISTRY
 
 #: Formulas whose value falls as networks improve: one over the width, coincidences (C) or a divergence (E).
 SMALLER_IS_BETTER = "BCDEI"
@@ -32,68 +28,6 @@ _NOTES = {
     "I": "GreenMachine-2. Almost one over the number of output channels.",
     "J": "GreenMachine-1. Unverified: no reading of its matrix product gives the published values.",
 }
-
-
-def formula_proxy(
-    name: str,
-    text: str,
-    *,
-    init: str = "default",
-    source: str = "",
-    larger_is_better: bool = True,
-    summary: str = "",
-) -> Proxy:
-    """Return a proxy that is given by a formula, without registering it.
-
-    Its score is the mean over layers of the mean over the elements of the formula's value. Layers without a
-    finite value do not count; where there is none the score is NaN.
-
-    Args:
-        name: of the proxy.
-        text: over the features of `zcp.statistics.formula_layers` and the operators of `zcp.formulas.operators`.
-        init: weight initialisation, a key of `zcp.statistics.initialisation.INITIALISATIONS`.
-        source: citation key.
-        larger_is_better: direction in which networks are expected to improve.
-        summary: docstring; the formula if empty.
-
-    Raises:
-        InputError: if the formula is malformed, or there is a registered proxy of that name.
-
-    Example:
-        >>> formula_proxy("active", "frobenius_norm(relu(pass_noise_fwd_output))").data
-        False
-    """
-    if name in REGISTRY:
-        raise InputError(
-            f"a formula cannot be called {name!r}: there is a proxy of that name; choose another"
-        )
-    expression = parse(text, FEATURES)
-    reads = [FEATURES[feature] for feature in expression.features]
-    return Proxy(
-        name,
-        _scorer(name, expression, summary or f"Mean over layers of {text}"),
-        init,
-        source,
-        data=any(which in ("pass", "pass_perturbation") and kind != "wt" for which, kind in reads),
-        labels=any(which != "random" and kind[:3] in ("bwd", "gra") for which, kind in reads),
-        larger_is_better=larger_is_better,
-        expression=expression,
-    )
-
-
-def _scorer(name: str, expression: Expression, docstring: str) -> Function:
-    def score(s: Statistics) -> float:
-        by_layer = s.formula_values[expression]
-        if isinstance(by_layer, Undefined):
-            raise by_layer
-        values = [value for value in by_layer if math.isfinite(value)]
-        if not values:
-            raise Undefined(f"the formula {name!r} has no finite value in any layer")
-        return math.fsum(values) / len(values)
-
-    score.__name__ = name
-    score.__doc__ = docstring
-    return score
 
 
 def _register() -> None:

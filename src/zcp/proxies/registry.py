@@ -21,8 +21,8 @@ class Proxy:
     Attributes:
         name: identifier, lower_snake, as in the literature.
         function: maps `Statistics` to the score.
-        init: the weight initialisation of its definition, a key of `zcp.statistics.initialisation.INITIALISATIONS`, or
-            `none` where weights do not matter.
+        init: the weight initialisation of its definition, a key of
+            `zcp.statistics.initialisation.INITIALISATIONS`, or `none` where weights do not matter.
         source: citation key in the book's bibliography.
         data: whether the values of the inputs matter (their shape does not count).
         labels: whether labels matter.

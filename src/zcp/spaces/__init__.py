@@ -1,5 +1,7 @@
 """Search spaces: an architecture string or its official index on one side, a torch network on the other."""
 
+from typing import TypeVar
+
 import torch
 from torch import nn
 
@@ -12,16 +14,53 @@ from zcp.spaces.transnas import TransNASSpace
 from zcp.spaces.tss import TopologySpace
 from zcp.statistics.initialisation import initialise
 
-__all__ = ["ALL_SPACES", "SPACES", "Space", "build", "get_space"]
+__all__ = ["ALL_SPACES", "SPACES", "Space", "build", "get_space", "register_space"]
+
+Kind = TypeVar("Kind", bound=type[Space])
 
 #: The spaces of NATS-Bench, which the study collects by default.
 SPACES: dict[str, Space] = {space.name: space for space in (TopologySpace(), SizeSpace())}
-#: These and those of the other benchmarks.
+#: These, those of the other benchmarks, and what is registered.
 ALL_SPACES: dict[str, Space] = SPACES | {space.name: space for space in (TransNASSpace(), DartsSpace())}
 
 
+def register_space(kind: Kind) -> Kind:
+    """Register a search space of one's own, as a decorator of its class.
+
+    The class derives from `Space` and has its `name`, its `size`, and the methods `arch`, `index`, `network`.
+    Afterwards `build`, `score` and `zcp.collect` know it by its name. For the proxies of blocks its networks
+    have the attributes `stem` and `cells`.
+
+    Raises:
+        InputError: if there is a space of that name.
+
+    Example:
+        >>> @register_space
+        ... class Widths(Space):
+        ...     name, size = "widths", 8
+        ...
+        ...     def arch(self, index: int) -> str:
+        ...         return str(self.check_index(index) + 1)
+        ...
+        ...     def index(self, arch: str) -> int:
+        ...         return int(arch) - 1
+        ...
+        ...     def network(self, arch: str, classes: int, channels: int = 3) -> nn.Module:
+        ...         layers = nn.Conv2d(channels, int(arch), 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        ...         return nn.Sequential(*layers, nn.Linear(int(arch), classes))
+        >>> sum(p.numel() for p in build("widths", "2").parameters())
+        86
+        >>> del ALL_SPACES["widths"]
+    """
+    space = kind()
+    if space.name in ALL_SPACES:
+        raise InputError(f"there is a search space {space.name!r} already; choose another name")
+    ALL_SPACES[space.name] = space
+    return kind
+
+
 def get_space(name: str) -> Space:
-    """Return the search space called `name` (`tss`, `sss`, `transnas` or `darts`).
+    """Return the search space called `name` (`tss`, `sss`, `transnas`, `darts`, or one that is registered).
 
     Raises:
         InputError: if there is none of that name.
@@ -36,7 +75,7 @@ def build(space: str, arch: str | int, dataset: str = "cifar10", seed: int = 0) 
     """Return the benchmark's network for an architecture, freshly initialised.
 
     Args:
-        space: `tss`, `sss`, `transnas` or `darts`.
+        space: `tss`, `sss`, `transnas`, `darts`, or one that is registered.
         arch: architecture string, or index in the order of the space.
         dataset: a name of `zcp.data.datasets.ALL_DATASETS`; decides the number of classes and of channels.
         seed: of the weights (PyTorch's default initialisation); the global generator is not touched.

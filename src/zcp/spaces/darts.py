@@ -6,6 +6,7 @@ first; sources 0 and 1 are the outputs of the two cells before, 2 to 4 the nodes
 """
 
 from ast import literal_eval
+from functools import cache
 from itertools import combinations, product
 from math import comb
 
@@ -28,16 +29,26 @@ WIDTH, CELLS, REDUCTIONS = 32, 8, (2, 5)
 Edge = tuple[int, int]
 Genotype = tuple[tuple[Edge, ...], tuple[Edge, ...]]
 
-#: For each node the choices of its two edges: unordered, from different sources.
-_CHOICES = [
-    [
-        ((i, a), (j, b))
-        for i, j in combinations(range(node + 2), 2)
-        for a, b in product(range(len(OPERATIONS)), repeat=2)
+
+# Made when first asked for: a thousand tuples at import set off a garbage collection over all of torch's
+# objects, which took longer than the rest of `import zcp` after torch.
+@cache
+def _choices() -> list[list[tuple[Edge, Edge]]]:
+    """Return for each node the choices of its two edges: unordered, from different sources."""
+    return [
+        [
+            ((i, a), (j, b))
+            for i, j in combinations(range(node + 2), 2)
+            for a, b in product(range(len(OPERATIONS)), repeat=2)
+        ]
+        for node in range(NODES)
     ]
-    for node in range(NODES)
-]
-_POSITIONS = [{pair: position for position, pair in enumerate(choices)} for choices in _CHOICES]
+
+
+@cache
+def _positions() -> list[dict[tuple[Edge, ...], int]]:
+    """Return for each node the position of each choice."""
+    return [{pair: position for position, pair in enumerate(choices)} for choices in _choices()]
 
 
 def parse_genotype(arch: str) -> Genotype:
@@ -61,7 +72,7 @@ def parse_genotype(arch: str) -> Genotype:
         edges: list[Edge] = []
         for node in range(NODES):
             pair = tuple(sorted(cell[2 * node : 2 * node + 2]))
-            if pair not in _POSITIONS[node]:
+            if pair not in _positions()[node]:
                 raise InputError(
                     f"malformed genotype: node {node} of the {name} cell has edges {pair}; it needs two "
                     f"different sources of 0 to {node + 1} and codes of 0 to {len(OPERATIONS) - 1}"
@@ -167,7 +178,7 @@ class DartsSpace(Space):
 
     def arch(self, index: int) -> str:
         remainder, pairs = self.check_index(index), []
-        for choices in reversed([*_CHOICES, *_CHOICES]):
+        for choices in reversed([*_choices(), *_choices()]):
             remainder, digit = divmod(remainder, len(choices))
             pairs.append(choices[digit])
         edges = [edge for pair in reversed(pairs) for edge in pair]
@@ -178,7 +189,7 @@ class DartsSpace(Space):
         for cell in parse_genotype(arch):
             for node in range(NODES):
                 pair = (cell[2 * node], cell[2 * node + 1])
-                index = index * len(_CHOICES[node]) + _POSITIONS[node][pair]
+                index = index * len(_choices()[node]) + _positions()[node][pair]
         return index
 
     def network(self, arch: str, classes: int, channels: int = 3) -> nn.Module:

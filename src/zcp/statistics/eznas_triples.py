@@ -10,7 +10,7 @@ play no part.
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,7 @@ from torch import Tensor, nn
 from zcp.errors import Undefined
 from zcp.formulas import Evaluation, Expression, Program
 from zcp.statistics.capture import Call, Pass
-
-if TYPE_CHECKING:
-    from zcp.statistics.network import Statistics
+from zcp.statistics.runner import Runner
 
 SLOTS = ("inpact", "inpactgrad", "preact", "preactgrad", "act", "actgrad", "wtgrad")
 FEATURES = {"wt", *(f"{slot}_{which}" for slot in SLOTS for which in "DNP")}
@@ -119,7 +117,7 @@ def activations(forward: Pass) -> list[Tensor]:
     return [tensor for tensor in dict.fromkeys(found) if _origin(tensor) is not forward.inputs]
 
 
-def evaluate(s: "Statistics", expressions: Sequence[Expression]) -> list[list[float]]:
+def evaluate(s: Runner, expressions: Sequence[Expression]) -> list[list[float]]:
     """Return, for each triple, the mean over the elements of each formula's value; 0 where it cannot be read.
 
     Raises:
@@ -143,7 +141,7 @@ def evaluate(s: "Statistics", expressions: Sequence[Expression]) -> list[list[fl
     return [[0.0] * len(expressions) if found is None else found.results for found in evaluations]
 
 
-def _take(s: "Statistics", which: str, *, weights: bool) -> tuple[Pass, dict[Tensor, Tensor]]:
+def _take(s: Runner, which: str, *, weights: bool) -> tuple[Pass, dict[Tensor, Tensor]]:
     """Return a pass and its gradients."""
     if which == "D":
         forward = s.data
@@ -176,7 +174,7 @@ def _statistic(slot: str, triple: Triple, found: dict[Tensor, Tensor]) -> Tensor
     return found[tensor] if slot.endswith("grad") else tensor  # type: ignore[index,return-value]
 
 
-def _evaluation(s: "Statistics", program: Program, triple: Triple) -> Evaluation:
+def _evaluation(s: Runner, program: Program, triple: Triple) -> Evaluation:
     slots = {"inpact": triple.first.input, "preact": triple.second.input, "act": triple.third.output}
     slots["wt"] = triple.second.module.weight  # type: ignore[assignment]
     shapes = {name: tuple(slots[name.split("_")[0].removesuffix("grad")].shape) for name in program.features}

@@ -16,7 +16,6 @@ that work on them.
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +25,7 @@ from zcp.formulas import Evaluation, Expression, Program, views
 from zcp.formulas.operators import Shape
 from zcp.statistics.capture import LAYERS, Call, Pass, Rebound
 from zcp.statistics.copies import Engine
-
-if TYPE_CHECKING:
-    from zcp.statistics.network import Statistics
+from zcp.statistics.runner import Runner
 
 Noise = Callable[[str, Shape], Tensor]
 
@@ -86,7 +83,7 @@ def _gradients_of(call: Call) -> dict[str, Tensor]:
 
 
 def evaluate_formulas(
-    s: "Statistics", expressions: Sequence[Expression]
+    s: Runner, expressions: Sequence[Expression]
 ) -> dict[Expression, list[float] | Undefined]:
     """Return what `evaluate` gives for each formula, or why it has no value.
 
@@ -108,7 +105,7 @@ def _reads_gradients(expression: Expression) -> bool:
     return needs_gradients({FEATURES[name][1] for name in expression.features} - {"wt"})
 
 
-def evaluate(s: "Statistics", expressions: tuple[Expression, ...]) -> list[list[float]]:
+def evaluate(s: Runner, expressions: tuple[Expression, ...]) -> list[list[float]]:
     """Return, for each layer in order of execution, the mean over the elements of each formula's value.
 
     NaN stands where a layer lacks a feature. The graph of the first batch is given up on the way.
@@ -200,7 +197,7 @@ def _numbered(noise: Noise, number: int, text: str, shape: Shape) -> Tensor:
 class _Layers:
     """The evaluations of all layers, fed by one pass after the other."""
 
-    def __init__(self, s: "Statistics", expressions: tuple[Expression, ...]) -> None:
+    def __init__(self, s: Runner, expressions: tuple[Expression, ...]) -> None:
         self.s, self.expressions, self.program = s, expressions, compile_formulas(expressions)
         half = s.dtype in (torch.float16, torch.bfloat16)
         self.like = torch.empty(0, device=s.device, dtype=torch.float32 if half else s.dtype)
@@ -323,7 +320,7 @@ def _listen(group: _Group, number: int, awaited: dict[str, Tensor], name: str, t
         tensor.register_hook(take)  # type: ignore[no-untyped-call]
 
 
-def _inputs(s: "Statistics", which: str) -> tuple[Tensor, Tensor | None]:
+def _inputs(s: Runner, which: str) -> tuple[Tensor, Tensor | None]:
     """Return inputs and labels of a pass; None for random labels."""
     images, labels = s.batches[0]
     noise = s.noise(which, images.shape)
@@ -332,6 +329,6 @@ def _inputs(s: "Statistics", which: str) -> tuple[Tensor, Tensor | None]:
     return (noise if which == "pass_noise" else images + PERTURBATION * noise), labels
 
 
-def _random_labels(s: "Statistics", logits: Tensor) -> Tensor:
+def _random_labels(s: Runner, logits: Tensor) -> Tensor:
     # The largest of as many normal values as there are classes is a uniform choice.
     return s.noise("random_labels", logits.shape).argmax(-1)

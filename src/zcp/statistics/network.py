@@ -1,13 +1,14 @@
 """The shared passes over one network and its batches. Proxies read from here and run nothing themselves.
 
 Every attribute marked `@lazy` is computed when a proxy first reads it and kept for the others, so the cost of
-a set of proxies is the cost of the passes that they need together. `passes` counts them.
+a set of proxies is the cost of the passes that they need together. `passes` counts them. (The one exception
+is `gennas`, which trains a copy.)
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -15,12 +16,13 @@ from torch import Tensor, nn
 
 from zcp.errors import InputError, Undefined
 from zcp.formulas import Expression
-from zcp.statistics import blocks, capture, eznas_triples, formula_layers, ntk
+from zcp.statistics import blocks, capture, eznas_triples, formula_layers, gaussian_process, ntk
 from zcp.statistics.capture import Call, Pass, Rebound
 from zcp.statistics.copies import ENGINES, Engine
 from zcp.statistics.double_backward import make_twice_differentiable
 from zcp.statistics.initialisation import BatchNorm
 from zcp.statistics.lazy import Lazy, lazy
+from zcp.statistics.runner import LossGradients
 from zcp.statistics.seeding import generator
 
 
@@ -38,23 +40,6 @@ class SeededDraw:
 
     def __call__(self, name: str, shape: Sequence[int]) -> Tensor:
         return torch.randn(tuple(shape), generator=generator(self.seed, name), dtype=torch.float32)
-
-
-class LossGradients(NamedTuple):
-    """Gradients of the mean cross-entropy on the first batch.
-
-    Attributes:
-        weights: one for each of `Statistics.weights`, zeros where a weight took no part.
-        calls: the executions of convolutions and linear layers.
-        outputs: one for each of `calls`, with respect to its output.
-        by_tensor: all of these and, where formulas ask for them, those of the inputs, outputs and weights of
-            every layer, by the tensor that the gradient is with respect to.
-    """
-
-    weights: list[Tensor]
-    calls: list[Call]
-    outputs: list[Tensor]
-    by_tensor: dict[Tensor, Tensor]
 
 
 class Statistics(Lazy):
@@ -138,7 +123,7 @@ class Statistics(Lazy):
         own_inputs: bool = False,
         take: Callable[[Call], None] | None = None,
     ) -> Pass:
-        """Run a network (this one or a variant of it) as `zcp.statistics.capture.forward` does and count the pass."""
+        """Run a network, this one or a variant, as `zcp.statistics.capture.forward` does; count the pass."""
         self.passes["forward"] += 1
         return capture.forward(network, inputs, watched, own_inputs=own_inputs, take=take)
 
@@ -324,6 +309,11 @@ class Statistics(Lazy):
         ones = torch.ones(1, *self.image_shape, device=self.device, dtype=torch.float64)
         found = self.gradients(self.forward(absolute, ones).logits, weights)
         return [(w.detach() * g).abs() for w, g in zip(weights, found, strict=True)]
+
+    @lazy
+    def gaussian_process(self) -> gaussian_process.Process:
+        """The Gaussian process over the samples of all batches, from weights drawn anew."""
+        return gaussian_process.gaussian_process(self)
 
     @lazy
     def perturbed_features(self) -> tuple[Tensor, Tensor]:

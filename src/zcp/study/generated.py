@@ -16,7 +16,8 @@ from zcp.study import results
 from zcp.study.catalogue import GROUPS, reads
 from zcp.study.headline import Beside, headline
 from zcp.study.outcomes import Outcome, in_prose, list_faults
-from zcp.study.provenance import describe, machine, versions
+from zcp.study.provenance import describe, machine
+from zcp.versions import versions
 
 #: Page of the API -> the packages and modules that it documents; the last takes what no other does.
 API = {

@@ -77,7 +77,7 @@ def check_parameters(section: str, values: Mapping[str, object]) -> None:
 def check(function: Callable[..., Any], *args: object, **kwargs: object) -> Any:
     """Call a check of live values; a disagreement is shown in a box, and the page goes on.
 
-    A record stays in the executed notebook (`zcp.study.outcomes`); the landing page and the command tell of it.
+    A record stays in the executed notebook (`zcp.study.outcomes`); the landing page and the command tell.
 
     Args:
         function: raises `DisagreementError` where values differ.

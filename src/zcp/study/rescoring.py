@@ -17,8 +17,8 @@ from zcp.proxies.registry import get_proxy
 from zcp.statistics.seeding import seed_for
 from zcp.study.agreement import agree, name_groups, read_spreads, tabulate
 from zcp.study.portability.ulps import moved_inputs
-from zcp.study.provenance import versions
 from zcp.study.results import Deposit
+from zcp.versions import versions
 
 #: Largest tolerance of a score, as a share of the interquartile range of its proxy in the cell.
 CAP = 0.02

@@ -4,7 +4,6 @@ A deposit is one JSON file: the settings it was computed with, its provenance (v
 scores, seconds) and named tables of aggregates. It never holds ground truth of single architectures.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -14,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from zcp.data.checksums import sha256
 from zcp.errors import InputError
 from zcp.paths import RESULTS
 
@@ -45,12 +45,6 @@ class Deposit:
     settings: dict[str, Any]
     tables: dict[str, pd.DataFrame]
     provenance: dict[str, Any] = field(default_factory=dict)
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write(deposit: Deposit, folder: Path = RESULTS) -> Path:

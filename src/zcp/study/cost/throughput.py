@@ -30,8 +30,9 @@ from zcp.spaces.sss import CELL
 from zcp.statistics.copies import ENGINES, Engine, get_engine
 from zcp.study.cost.timing import interleaved
 from zcp.study.greenfactory.published import COLUMNS
-from zcp.study.provenance import machine, versions
+from zcp.study.provenance import machine
 from zcp.study.results import Deposit, DisagreementError
+from zcp.versions import versions
 
 #: The columns of GreenFactory that are scores of one network; the condition number and zen take 16 samples.
 GREENFACTORY = tuple(name for name in COLUMNS.values() if name in REGISTRY)

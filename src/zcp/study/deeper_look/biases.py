@@ -8,14 +8,15 @@ import pandas as pd
 
 from zcp.analysis.metrics import spearman
 from zcp.collect import load_scores, scores_path
+from zcp.data.checksums import sha256
 from zcp.ensemble.features import proxy_columns
 from zcp.spaces.cells import EDGES
 from zcp.spaces.sss import parse_widths
 from zcp.spaces.tss import parse_cell
 from zcp.study.agreement import agree
 from zcp.study.deeper_look.heatmaps import turn, usable
-from zcp.study.provenance import versions
-from zcp.study.results import Deposit, sha256
+from zcp.study.results import Deposit
+from zcp.versions import versions
 
 KEYS = ["proxy", "space", "dataset", "property"]
 CONVOLUTIONS = ("nor_conv_1x1", "nor_conv_3x3")

@@ -15,6 +15,7 @@ from zcp import benchmarks
 from zcp.analysis.metrics import rank_scores
 from zcp.benchmarks import tasks
 from zcp.collect import load_scores, scores_path
+from zcp.data.checksums import sha256
 from zcp.data.datasets import DATASETS
 from zcp.errors import InputError
 from zcp.paths import PUBLISHED, data_folder
@@ -23,8 +24,8 @@ from zcp.study.agreement import agree
 from zcp.study.correlations import bootstrap_interval
 from zcp.study.deeper_look import heatmaps, profiles, ranks
 from zcp.study.deeper_look.published import post_tables, published_scores, score_table
-from zcp.study.provenance import versions
-from zcp.study.results import Deposit, sha256
+from zcp.study.results import Deposit
+from zcp.versions import versions
 
 #: The post's eight, in the order of its tables.
 POST = ("fisher", "grad_norm", "grasp", "jacob_cov", "snip", "synflow", "flops", "params")
@@ -108,8 +109,9 @@ def correlate(task: Scored) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the pairs of a task, and each proxy's correlation with the ground truth and its interval.
 
     Returns:
-        (pairs: the columns of `zcp.study.deeper_look.heatmaps.correlate_pairs`; correlations: proxy, spearman, low,
-        high (95 percent, bootstrap over architectures), n, left_out), both after origin, space and task.
+        (pairs: the columns of `zcp.study.deeper_look.heatmaps.correlate_pairs`; correlations: proxy,
+        spearman, low, high (95 percent, bootstrap over architectures), n, left_out), both after origin,
+        space and task.
     """
     pairs = correlate_pairs(task)
     mine = pairs[(pairs["b"] == heatmaps.GROUND_TRUTH) & (pairs["a"] != heatmaps.GROUND_TRUTH)]

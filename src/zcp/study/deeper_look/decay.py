@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from zcp.analysis.metrics import rank_scores, spearman
+from zcp.data.checksums import sha256
 from zcp.errors import InputError
 from zcp.paths import PROJECT, data_folder
 from zcp.statistics.seeding import seed_for
@@ -17,8 +18,8 @@ from zcp.study.deeper_look import training
 from zcp.study.deeper_look.heatmaps import usable
 from zcp.study.deeper_look.small_tasks import load_task
 from zcp.study.deeper_look.training import PROXIES, Recipe
-from zcp.study.provenance import versions
-from zcp.study.results import Deposit, sha256
+from zcp.study.results import Deposit
+from zcp.versions import versions
 
 #: What a training shows of itself, beside the proxies: both larger is better.
 LEARNING = ("accuracy", "negative_loss")

@@ -25,8 +25,8 @@ from zcp.statistics.initialisation import initialise
 from zcp.statistics.seeding import generator, seed_for
 from zcp.study.agreement import agree
 from zcp.study.deeper_look.training import CLASSES
-from zcp.study.provenance import versions
 from zcp.study.results import Deposit
+from zcp.versions import versions
 
 WIDTH = 8
 #: Images of Gaussian noise that every supernet is scored on.

@@ -13,6 +13,7 @@ import pandas as pd
 from zcp.analysis.metrics import rank_scores, spearman
 from zcp.benchmarks.tasks import TASKS
 from zcp.collect import scores_path
+from zcp.data.checksums import sha256
 from zcp.errors import InputError
 from zcp.paths import data_folder
 from zcp.spaces import get_space
@@ -30,8 +31,8 @@ from zcp.study.deeper_look.collected import (
 )
 from zcp.study.deeper_look.heatmaps import correlate_pairs, to_matrix, usable
 from zcp.study.deeper_look.published import SCORES, post_tables, published_scores, score_table
-from zcp.study.provenance import versions
-from zcp.study.results import Deposit, sha256
+from zcp.study.results import Deposit
+from zcp.versions import versions
 
 #: Resamples of an interval.
 RESAMPLES = 500

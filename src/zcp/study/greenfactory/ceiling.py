@@ -31,8 +31,8 @@ from zcp.ensemble.examples import SPACES
 from zcp.errors import InputError
 from zcp.statistics.seeding import seed_for
 from zcp.study.agreement import agree
-from zcp.study.provenance import versions
 from zcp.study.results import Deposit
+from zcp.versions import versions
 
 Values = NDArray[np.float64]
 BINS = 30

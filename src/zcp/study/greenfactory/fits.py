@@ -11,7 +11,7 @@ from joblib import Memory
 
 from zcp.ensemble.examples import Examples
 from zcp.paths import RUNS
-from zcp.study.provenance import versions
+from zcp.versions import versions
 
 #: Results of functions by their arguments, in a folder that git ignores.
 MEMORY = Memory(RUNS / "fits", verbose=0)

@@ -9,8 +9,8 @@ from zcp import benchmarks
 from zcp.data.datasets import DATASETS
 from zcp.ensemble.examples import SPACES
 from zcp.study.agreement import agree
-from zcp.study.provenance import versions
 from zcp.study.results import Deposit
+from zcp.versions import versions
 
 WIDTH = 2.0  # percent
 

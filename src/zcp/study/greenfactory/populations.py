@@ -40,7 +40,7 @@ def mean_of_ranks(examples: Examples) -> pd.Series:
 
 
 def vote(examples: Examples) -> pd.Series | None:
-    """Return the vote of synflow, jacob_cov and snip (`zcp.proxies.population`), or None where one is missing."""
+    """Return the vote of synflow, jacob_cov and snip, or None where one is missing."""
     table = pd.concat([examples.labels, examples.features], axis=1)
     synflow = {"synflow", "log_synflow"} & set(table)
     if not synflow or not {"jacob_cov", "snip"} <= set(table):

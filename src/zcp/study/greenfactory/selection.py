@@ -160,8 +160,8 @@ def check(live: pd.DataFrame, deposit: Deposit) -> pd.DataFrame:
     """Compare live fits with the deposited ones of the same regressor, treatment and seed.
 
     Raw features span thirty orders of magnitude. Where the singular values of a linear model do as well, its
-    small ones are rounding errors of the linear algebra library, and so is the fit: `zcp.study.agreement` lists
-    what is decided so and does not compare it.
+    small ones are rounding errors of the linear algebra library, and so is the fit: `zcp.study.agreement`
+    lists what is decided so and does not compare it.
 
     Raises:
         DisagreementError: if an error differs by more than its measured tolerance, or no seed is common.

@@ -2,9 +2,10 @@
 
 All fits of a seed share one leak-free split, and are measured on its test rows. `within` trains on all
 cells: what transfer loses is the difference to it. How rows say where they come from is varied: `one-hot`
-dataset (useless for a new one), `descriptors` (`zcp.study.greenfactory.descriptors`), or `ranks`: every proxy is
-replaced by its rank within its cell, which needs the scores of a population there, and no accuracy. What
-`ranks` predicts is a rank, too, as nothing then tells one dataset's level from another's; it has no RMSE.
+dataset (useless for a new one), `descriptors` (`zcp.study.greenfactory.descriptors`), or `ranks`: every
+proxy is replaced by its rank within its cell, which needs the scores of a population there, and no accuracy.
+What `ranks` predicts is a rank, too, as nothing then tells one dataset's level from another's; it has no
+RMSE.
 """
 
 import time

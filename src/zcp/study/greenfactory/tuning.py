@@ -1,7 +1,8 @@
 """Which hyperparameters: a seeded Optuna study of the random forest that can be killed and resumed.
 
-A trial's value is the validation RMSE of its forest, as `zcp.study.greenfactory.growth` measures or estimates it. The
-best few settings are fitted in full at the end (`zcp.study.greenfactory.finalists`), and those errors decide.
+A trial's value is the validation RMSE of its forest, as `zcp.study.greenfactory.growth` measures or estimates
+it. The best few settings are fitted in full at the end (`zcp.study.greenfactory.finalists`), and those errors
+decide.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Every check of a live slice, called as its page calls it, for `zcp.study.portability.runs` to run again and again."""
+"""Every check of a live slice, called as its page calls it, to be run again and again."""
 
 from collections.abc import Callable
 from functools import cache

@@ -9,8 +9,8 @@ import pandas as pd
 from zcp.paths import RESULTS
 from zcp.study import results
 from zcp.study.agreement import FACTOR, SPREADS, read_spreads
-from zcp.study.provenance import versions
 from zcp.study.results import Deposit
+from zcp.versions import versions
 
 #: What names a value of a run, and what names the values that share a spread.
 ROW = ["deposit", "table", "group", "key", "quantity"]
