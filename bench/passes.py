@@ -4,16 +4,9 @@ from collections.abc import Callable, Sequence
 
 from zcp import build, score
 from zcp.data.batches import gaussian_batches
-from zcp.study.cost.throughput import (
-    GREENFACTORY,
-    by_tenth,
-    cost_in_units,
-    drift,
-    forward_backward,
-    random_networks,
-    total_units,
-)
+from zcp.study.cost.throughput import GREENFACTORY, by_tenth, drift
 from zcp.study.cost.timing import interleaved
+from zcp.study.cost.units import cost_in_units, forward_backward, random_networks, total_units
 
 NETWORKS = {"TSS 9930": ("tss", 9930), "SSS 64:64:64:64:64": ("sss", "64:64:64:64:64")}
 

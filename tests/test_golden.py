@@ -9,8 +9,8 @@ import torch
 
 from zcp import InputError
 from zcp.golden import check
+from zcp.golden.rounding import jittered
 from zcp.paths import GOLDEN
-from zcp.rounding import jittered
 
 FILE = GOLDEN / "golden.json"
 CONTENT = json.loads(FILE.read_text())

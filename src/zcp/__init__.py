@@ -12,12 +12,12 @@ from zcp.errors import InputError, Undefined
 from zcp.proxies.registry import Proxy, get_proxy, list_proxies, proxy
 from zcp.scoring import Scores, score
 from zcp.spaces import Space, build, get_space, register_space
+from zcp.versions import VERSION
 
 if TYPE_CHECKING:
     from zcp.benchmarks.measured import accuracies, register_accuracies
 
-
-from zcp.versions import VERSION as __version__
+__version__ = VERSION
 
 __all__ = [
     "Batch",

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import kendalltau, spearmanr
 
 from zcp.analysis import bootstrap
-from zcp.study.greenfactory.published import verdict
+from zcp.study.greenfactory.paper import verdict
 
 RNG = np.random.default_rng(3)
 NAMES = pd.Series([f"tss:{i}" for i in RNG.integers(0, 25, 60)])  # rows of one architecture come together
@@ -27,8 +27,8 @@ def rmse(x, y):
     ("fast", "slow"),
     [
         (bootstrap.resampled_rmse, rmse),
-        (bootstrap.resampled_kendall, lambda x, y: abs(kendalltau(x, y).statistic)),
-        (bootstrap.resampled_spearman, lambda x, y: abs(spearmanr(x, y).statistic)),
+        (bootstrap.resampled_kendall, lambda x, y: kendalltau(x, y).statistic),
+        (bootstrap.resampled_spearman, lambda x, y: spearmanr(x, y).statistic),
     ],
 )
 def test_a_weight_is_a_repetition(weights, fast, slow):
@@ -56,12 +56,26 @@ def test_a_constant_score_has_no_interval(weights):
         assert np.isnan(bootstrap.interval(measure(constant, MEASURED, weights))).all()
 
 
+def test_an_interval_is_that_of_drawn_rows():
+    drawn = np.random.default_rng(bootstrap.seed_for("some", 1)).integers(60, size=(50, 60))
+    slow = [spearmanr(SCORES[rows], MEASURED[rows]).statistic for rows in drawn]
+    found = bootstrap.spearman_interval(SCORES, MEASURED, 50, "some", 1)
+    assert found == pytest.approx(np.percentile(slow, [2.5, 97.5]))
+    assert np.isnan(bootstrap.spearman_interval(SCORES, MEASURED, 0, "some", 1)).all()
+    assert np.isnan(bootstrap.spearman_interval(SCORES[:1], MEASURED[:1], 50, "some", 1)).all()
+
+
+def test_the_sign_is_kept(weights):
+    for measure in (bootstrap.resampled_kendall, bootstrap.resampled_spearman):
+        np.testing.assert_allclose(measure(-SCORES, MEASURED, weights), -measure(SCORES, MEASURED, weights))
+
+
 def test_an_interval_holds_the_middle_95_percent():
     assert bootstrap.interval(np.arange(1001.0)) == (25.0, 975.0)
 
 
 @pytest.mark.parametrize(
-    ("paper", "word"), [(0.5, "inside"), (0.3, "above"), (0.9, "below"), (float("nan"), "")]
+    ("published", "word"), [(0.5, "inside"), (0.3, "above"), (0.9, "below"), (float("nan"), "")]
 )
-def test_verdicts(paper, word):
-    assert verdict(paper, 0.4, 0.6) == word
+def test_verdicts(published, word):
+    assert verdict(published, 0.4, 0.6) == word

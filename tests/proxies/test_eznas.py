@@ -10,11 +10,11 @@ from torch import nn
 
 from zcp import InputError, get_proxy, get_space, score
 from zcp.formulas import parse
+from zcp.golden.recipe import recipe_batches, recipe_weights
+from zcp.golden.rounding import eznas_interval
 from zcp.paths import GOLDEN
 from zcp.proxies.eznas import PROGRAMS, program_score
 from zcp.proxies.registry import proxy_of_version
-from zcp.recipe import recipe_batches, recipe_weights
-from zcp.rounding import eznas_interval
 from zcp.statistics.eznas_triples import FEATURES, evaluate, reference_triples
 from zcp.statistics.network import Statistics
 

@@ -7,6 +7,7 @@ from scipy.stats import spearmanr
 
 from zcp.ensemble.examples import Examples
 from zcp.study import correlations
+from zcp.study.greenfactory import paper
 from zcp.study.results import DisagreementError
 
 N = 60
@@ -47,7 +48,7 @@ def test_direction_failures_and_constants(table):
 
 
 def test_the_papers_values_are_joined_by_name(table):
-    twin = correlations.compare_with_paper(table.reset_index(), "tss", "cifar10").set_index("proxy")
+    twin = paper.compare_correlations(table.reset_index(), "tss", "cifar10").set_index("proxy")
     assert twin["paper"]["params"] == 0.529 and np.isnan(twin["paper"]["ntk_cond"])
     inside = table["low"]["params"] <= 0.529 <= table["high"]["params"]
     assert twin["inside"]["params"] == inside and twin["inside"]["ntk_cond"] is None
@@ -61,9 +62,7 @@ def test_live_values_are_compared(rows, table):
         correlations.check(table.reset_index(), deposit)
 
 
-def test_population_scores_join_where_their_parts_are_there(rows):
-    parts = dict.fromkeys(("expressivity", "progressivity", "trainability"), rows.features["params"])
-    wider = dataclasses.replace(rows, features=rows.features.assign(**parts))
+def test_a_score_of_a_population_counts_upwards(rows):
+    wider = dataclasses.replace(rows, features=rows.features.assign(az_nas=rows.features["params"]))
     table = correlations.correlate(wider).set_index("proxy")
-    # Three parts rank alike and flops is constant, so their sum of log ranks orders as they do.
-    assert table["spearman"]["az_nas"] == pytest.approx(table["spearman"]["params"])
+    assert table["spearman"]["az_nas"] == table["spearman"]["params"] > 0

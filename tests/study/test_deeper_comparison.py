@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
+from zcp.analysis.scores import turn
 from zcp.errors import InputError
 from zcp.study.deeper_look import comparison, heatmaps, profiles, ranks
 from zcp.study.deeper_look.published import SPACE_NAMES, post_tables
@@ -112,7 +113,7 @@ def test_averages_of_pairs_count_their_tasks():
 
 
 def test_scores_are_turned_and_failures_hidden():
-    turned = heatmaps.turn(pd.DataFrame({"ntk_cond": [1.0, -1e8], "flops": [2.0, 3.0]}))
+    turned = turn(pd.DataFrame({"ntk_cond": [1.0, -1e8], "flops": [2.0, 3.0]}))
     assert turned["ntk_cond"].tolist()[0] == -1.0 and np.isnan(turned["ntk_cond"][1])
     assert turned["flops"].tolist() == [2.0, 3.0]
 

@@ -83,3 +83,11 @@ def test_docstrings_become_restructured_text():
     assert convert(r"norm $\|g\|_2$ of |x|, `a|b`") == r"norm :math:`\|g\|_2` of \|x\|, `a|b`"
     assert convert("costs $5 or $6") == "costs $5 or $6"
     assert convert("$a\nb$") == ":math:`a b`"
+
+
+def test_the_section_number_of_the_example_is_free():
+    text = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    numbers = set(re.findall(r"`(\d\d)_name\.ipynb`|`zcp run (\d\d)", text))
+    named = {one or other for one, other in numbers}
+    taken = {path.name[:2] for path in (PROJECT / "notebooks").glob("*.ipynb")}
+    assert len(named) == 1 and not named & taken

@@ -2,15 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from ensembles import make_examples
+from joblib import Memory
 
 from zcp.ensemble.candidates import CANDIDATES, accuracy_from, build_released, log_error, signed_log
-from zcp.ensemble.examples import Examples
 from zcp.ensemble.per_dataset import PerDataset
 from zcp.ensemble.splits import split
 from zcp.errors import InputError
-from zcp.proxies import population
-from zcp.study.greenfactory import contest
-from zcp.study.greenfactory.populations import add_az_nas, mean_of_ranks, vote
+from zcp.study.greenfactory import contest, fits
+from zcp.study.greenfactory.populations import mean_of_ranks, vote
 from zcp.study.results import Deposit, DisagreementError
 
 MODELS = ["random forest", "nearest neighbours", "extra trees", "stacking (untuned)"]
@@ -24,7 +23,7 @@ def rows():
 @pytest.fixture(scope="module")
 def deposit(rows):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(contest, "_kept", contest._kept.func)
+        patch.setattr(fits, "MEMORY", Memory(None))
         patch.setattr(contest, "RESAMPLES", 10)
         patch.setattr("zcp.ensemble.candidates.TREES", 10)
         return contest.study(rows, [0, 1], 2, models=MODELS)
@@ -106,16 +105,6 @@ def test_targets_per_dataset_keep_the_level_of_each():
 
 def test_ranks_of_a_population():
     rows = make_examples(10)
-    table = pd.concat([rows.labels, rows.features], axis=1)
-    assert add_az_nas(rows) is rows and vote(rows) is None
-    parts = table.assign(
-        expressivity=table["zico"], progressivity=table["params"], trainability=table["flops"]
-    )
-    more = Examples(
-        parts[sorted(set(parts) - {"space", "index", "dataset"})], rows.accuracy, rows.labels, "test"
-    )
-    named = add_az_nas(more).features
-    assert named["az_nas"].tolist() == population.az_nas(parts).tolist()
-    assert list(named.columns[-3:]) == [c for c in named if c.startswith("dataset=")]
+    assert vote(rows) is None
     means = mean_of_ranks(rows)
     assert means.between(0, 1).all() and means.corr(rows.features["zico"]) > 0

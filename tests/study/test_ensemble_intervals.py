@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from ensembles import make_examples
+from joblib import Memory
 
 from zcp.ensemble.candidates import build_released
-from zcp.study.greenfactory import intervals
+from zcp.study.greenfactory import fits, intervals
 from zcp.study.results import Deposit, DisagreementError
 
 FOUND = {"max_features": 0.8, "min_samples_leaf": 1}
@@ -17,7 +18,7 @@ def rows():
 @pytest.fixture(scope="module")
 def deposit(rows):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intervals, "_kept", intervals._kept.func)
+        patch.setattr(fits, "MEMORY", Memory(None))
         patch.setattr("zcp.ensemble.candidates.TREES", 10)
         return intervals.study(rows, "extra trees", FOUND, [0, 1])
 

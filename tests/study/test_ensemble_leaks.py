@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from ensembles import make_examples
+from joblib import Memory
 
-from zcp.study.greenfactory import leaks
+from zcp.study.greenfactory import fits, leaks
 from zcp.study.greenfactory.evaluation import Ensemble
 from zcp.study.results import Deposit, DisagreementError
 
@@ -17,7 +18,7 @@ ENSEMBLE = Ensemble(
 def deposit():
     rows = make_examples(30)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(leaks, "_kept", leaks._kept.func)
+        patch.setattr(fits, "MEMORY", Memory(None))
         return leaks.study(rows, ENSEMBLE, [0, 1])
 
 

@@ -2,7 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from ensembles import make_examples
+from joblib import Memory
 
+from zcp.study.greenfactory import fits
 from zcp.study.greenfactory import learning_curves as curves
 from zcp.study.results import Deposit, DisagreementError
 
@@ -10,7 +12,7 @@ from zcp.study.results import Deposit, DisagreementError
 @pytest.fixture(scope="module")
 def deposit():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(curves, "_kept", curves._kept.func)
+        patch.setattr(fits, "MEMORY", Memory(None))
         patch.setattr("zcp.ensemble.candidates.TREES", 10)
         return curves.study(make_examples(40), [0, 1], sizes=[10, 20])
 

@@ -7,6 +7,7 @@ import optuna
 import pandas as pd
 import pytest
 from ensembles import PROXIES, make_examples
+from joblib import Memory
 from scipy.stats import kendalltau
 from sklearn.feature_selection import RFE
 
@@ -15,7 +16,16 @@ from zcp.ensemble.splits import split
 from zcp.errors import InputError
 from zcp.study import results
 from zcp.study.cost.costs import Costs, compare_costs, read_costs
-from zcp.study.greenfactory import elimination, evaluation, finalists, published, selection, tuning, twins
+from zcp.study.greenfactory import (
+    elimination,
+    evaluation,
+    finalists,
+    fits,
+    paper,
+    published,
+    selection,
+    tuning,
+)
 from zcp.study.greenfactory.hyperparameters import MAX_FEATURES, RANGES, build_tuned, published_setting
 from zcp.study.results import Deposit, DisagreementError
 
@@ -74,31 +84,27 @@ def test_selection_fits_each_treatment_and_agrees_with_itself(rows):
 
 def test_selection_stands_beside_the_paper(rows):
     summary = selection.summarise(selection.compare_regressors(rows, [0], regressors=FAST))
-    twin = selection.compare_with_paper(summary).set_index(["regressor", "data"])
+    twin = paper.compare_regressors(summary).set_index(["regressor", "data"])
     assert twin.loc[("Decision Tree", "none"), "paper_mean"] == 1.56
     row = twin.loc[("Linear", "standardized")]
     assert row["difference"] == pytest.approx(row["mean"] - 4.08)
     assert np.isnan(twin.loc[("Linear", "stratified_after"), "paper_mean"])
     assert twin.loc[("Linear", "stratified_after"), "verdict"] == ""
     assert (twin["low"] < twin["mean"]).all() and (twin["mean"] < twin["high"]).all()
-    assert row["verdict"] == published.verdict(4.08, row["low"], row["high"])
+    assert row["verdict"] == paper.verdict(4.08, row["low"], row["high"])
 
 
 def test_a_killed_selection_goes_on(rows, tmp_path, monkeypatch):
-    options = {"regressors": FAST, "path": tmp_path / "fits.jsonl"}
-    whole = selection.compare_regressors(rows, [0, 1], **options)
-    lines = options["path"].read_text().splitlines(keepends=True)
-    options["path"].write_text("".join(lines[:-2]))
-    monkeypatch.setattr(selection, "split", lambda *a: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        selection.compare_regressors(rows, [0, 1], **options)
-    monkeypatch.undo()
+    monkeypatch.setattr(fits, "MEMORY", Memory(tmp_path, verbose=0))
+    options = {"regressors": FAST, "keep": True}
+    first = selection.compare_regressors(rows, [0], **options)
+    with monkeypatch.context() as patch:
+        patch.setattr(selection, "split", lambda *a: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            selection.compare_regressors(rows, [0, 1], **options)
+        pd.testing.assert_frame_equal(selection.compare_regressors(rows, [0], **options), first)
     again = selection.compare_regressors(rows, [0, 1], **options)
-    pd.testing.assert_frame_equal(again.drop(columns="seconds"), whole.drop(columns="seconds"))
-    assert (again["seconds"][:-2] == whole["seconds"][:-2]).all()
-    options["path"].write_text("nonsense\n")
-    with pytest.raises(InputError, match="line 1 is damaged"):
-        selection.compare_regressors(rows, [0], **options)
+    pd.testing.assert_frame_equal(again[again["seed"] == 0].reset_index(drop=True), first)
 
 
 def test_our_own_treatment_gets_five_seeds_at_most(rows):
@@ -154,7 +160,7 @@ def test_trade_off_is_the_mean_of_scaled_columns():
 
 
 def test_elimination_keeps_what_matters(rows):
-    deposit = elimination.study(rows, COSTS, scheme="grouped", seed=0, runs=None)
+    deposit = elimination.study(rows, COSTS, scheme="grouped", seed=0, keep=False)
     steps = deposit.tables["steps"]
     assert steps["count"].tolist() == list(range(1, len(PROXIES) + 4))
     assert steps["selected"].iloc[0] in ("zico", "params")
@@ -181,30 +187,44 @@ def test_elimination_is_scikit_learns(rows):
 
 
 def test_a_killed_elimination_goes_on(rows, tmp_path, monkeypatch):
-    options = {"scheme": "random", "seed": 0}
-    whole = elimination.eliminate(rows, COSTS, **options, path=tmp_path / "steps.jsonl")
-    lines = (tmp_path / "steps.jsonl").read_text().splitlines(keepends=True)
-    (tmp_path / "steps.jsonl").write_text(
-        "".join(lines[:3]) + lines[3][:20]
-    )  # killed in the middle of a line
-    fits = []
-    fit_step = elimination.fit_step
-    monkeypatch.setattr(elimination, "fit_step", lambda *a: fits.append(1) or fit_step(*a))
-    again = elimination.eliminate(rows, COSTS, **options, path=tmp_path / "steps.jsonl")
+    options = {"scheme": "random", "seed": 0, "keep": True}
+    monkeypatch.setattr(fits, "MEMORY", Memory(tmp_path, verbose=0))
+    begun = 0
+
+    def cost(features):  # is asked after each fit; the run is killed after the fourth
+        nonlocal begun
+        begun += 1
+        if begun == 4:
+            raise KeyboardInterrupt
+        return COSTS(features)
+
+    with pytest.raises(KeyboardInterrupt):
+        elimination.eliminate(rows, cost, **options)
+    count = count_fits(monkeypatch)
+    again = elimination.eliminate(rows, COSTS, **options)
+    assert len(count) == len(again) - 4
+    whole = elimination.eliminate(rows, COSTS, **options | {"keep": False})
     pd.testing.assert_frame_equal(again.drop(columns="fitted_in"), whole.drop(columns="fitted_in"))
-    assert len(fits) == len(whole) - 3
+
+
+def count_fits(monkeypatch):
+    """Count the forests that `elimination` builds from now on."""
+    made = []
+    build = elimination.build_forest
+    monkeypatch.setattr(elimination, "build_forest", lambda seed: made.append(seed) or build(seed))
+    return made
 
 
 def test_elimination_stands_beside_the_paper(rows):
-    twin = elimination.compare_with_paper(elimination.eliminate(rows, COSTS, scheme="random", seed=0))
+    twin = paper.compare_elimination(elimination.eliminate(rows, COSTS, scheme="random", seed=0))
     row = twin.set_index("count").loc[6]
     assert (row["rmse_paper"], row["seconds_paper"]) == (1.282, 3.589)
     assert row["difference"] == row["rmse"] - 1.282
-    assert row["verdict"] == published.verdict(1.282, row["low"], row["high"]) != ""
+    assert row["verdict"] == paper.verdict(1.282, row["low"], row["high"]) != ""
 
 
 def test_eliminations_check_notices_another_first_step(rows):
-    deposit = elimination.study(rows, COSTS, scheme="random", seed=0, runs=None)
+    deposit = elimination.study(rows, COSTS, scheme="random", seed=0, keep=False)
     deposit.tables["steps"].loc[len(deposit.tables["steps"]) - 1, "dropped"] = "zico"
     with pytest.raises(DisagreementError, match="first feature to go"):
         elimination.check(rows, deposit)
@@ -301,7 +321,7 @@ def evaluated(many):
         "GreenFactory": evaluation.Ensemble([*PROXIES, "dataset=cifar10", "dataset=cifar100"], FOREST),
         "GreenFactory-Fast": evaluation.Ensemble(["zico"], FOREST),
     }
-    return evaluation.study(many, ensembles, [0, 1])
+    return evaluation.study(many, ensembles, [0, 1], keep=False)
 
 
 def test_evaluation_measures_every_name_in_every_cell(evaluated):
@@ -325,34 +345,37 @@ def test_a_cell_is_the_correlation_over_its_test_rows(many, evaluated):
     assert row["abs_kendall"] == pytest.approx(abs(slow)) and row["n"] == cell.sum()
 
 
-def test_a_killed_evaluation_goes_on(rows, tmp_path, monkeypatch):
+def test_a_kept_evaluation_grows(rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(fits, "MEMORY", Memory(tmp_path, verbose=0))
     ensembles = {"GreenFactory-Fast": evaluation.Ensemble(["zico"], FOREST)}
-    options = {"schemes": ["random"], "runs": tmp_path}
-    first = evaluation.study(rows, ensembles, [0], **options)
-    seeds = []
-    unit = evaluation._evaluate_unit
-    monkeypatch.setattr(evaluation, "_evaluate_unit", lambda *a: seeds.append(a[-1]) or unit(*a))
-    both = evaluation.study(rows, ensembles, [0, 1], **options)
+    first = evaluation.study(rows, ensembles, [0], schemes=["random"])
+    split_of, seeds = evaluation.split, []
+    monkeypatch.setattr(evaluation, "split", lambda *a: seeds.append(a[-1]) or split_of(*a))
+    both = evaluation.study(rows, ensembles, [0, 1], schemes=["random"])
     assert seeds == [1]
     mine = both.tables["cells"].query("seed == 0").reset_index(drop=True)
     pd.testing.assert_frame_equal(mine, first.tables["cells"])
-    assert len(list(tmp_path.iterdir())) == 1
-    evaluation.study(make_examples(30), ensembles, [0], **options)
-    assert len(list(tmp_path.iterdir())) == 2
+    evaluation.study(make_examples(30), ensembles, [0], schemes=["random"])
+    other = {"GreenFactory-Fast": evaluation.Ensemble(["params"], FOREST)}
+    evaluation.study(rows, other, [0], schemes=["random"])
+    assert seeds == [1, 0, 0]
 
 
 def test_evaluation_checks_itself(many, evaluated, tmp_path):
     results.write(evaluated, tmp_path)
     deposit = results.read(evaluated.name, tmp_path)
     ensembles = {n: evaluation.Ensemble(**e) for n, e in deposit.settings["ensembles"].items()}
-    live = evaluation.evaluate(many, ensembles, "random", 1)
+    parts = split(many, "random", 1)
+    test = many.take(parts.test)
+    predicted = {n: e.predict(e.fit(many, parts.train, 1), test) for n, e in ensembles.items()}
+    live = evaluation.measure(test, predicted).assign(scheme="random", seed=1)
     assert len(evaluation.check(live, deposit)) == len(live)
     with pytest.raises(DisagreementError, match="abs_kendall"):
         evaluation.check(live, changed(deposit, "cells", "abs_kendall", 0.99))
 
 
 def test_evaluation_stands_beside_the_paper(evaluated):
-    twin = twins.compare_with_paper(evaluated.tables["summary"])
+    twin = paper.compare_evaluation(evaluated.tables["summary"])
     keys = ["scheme", "published", "space", "dataset", "metric"]
     assert not twin.duplicated(keys).any()
     row = twin.set_index(keys).loc[("random", "GreenFactory", "sss", "cifar10", "abs_kendall")]
@@ -367,8 +390,8 @@ def test_tables_of_the_page_hold_what_was_measured(evaluated):
     where = "scheme == 'grouped' and name == 'zico' and space == 'tss' and dataset == 'cifar10'"
     assert table.loc[("zico", "grouped"), "tss cifar10"] == summary.query(where)["abs_kendall"].iloc[0]
     assert [split for name, split in table.index if name == "zico"] == list(evaluation.SCHEMES)
-    twin = twins.compare_with_paper(summary).query("scheme == 'random'")
-    shown = twins.show_twin(twin, "abs_kendall").set_index("published")
+    twin = paper.compare_evaluation(summary).query("scheme == 'random'")
+    shown = paper.show_twin(twin, "abs_kendall").set_index("published")
     where = "published == 'ZiCo' and metric == 'abs_kendall' and space == 'sss' and dataset == 'cifar10'"
     row = twin.query(where).iloc[0]
     mark = {"inside": "=", "above": "↑", "below": "↓"}[row["verdict"]]
@@ -376,7 +399,7 @@ def test_tables_of_the_page_hold_what_was_measured(evaluated):
         f"{row['ours']:.2f} [{row['low']:.2f}, {row['high']:.2f}], 0.73, {row['difference']:+.2f} {mark}"
     )
     assert shown.loc["ZiCo", "sss cifar10"] == numbers
-    counts = twins.count_verdicts(twin)
+    counts = paper.count_verdicts(twin)
     assert counts[["inside", "above", "below"]].to_numpy().sum() == (twin["verdict"] != "").sum() > 0
 
 

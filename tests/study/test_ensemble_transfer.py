@@ -2,11 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from ensembles import make_examples
+from joblib import Memory
 
 from zcp.data.datasets import DATASETS
 from zcp.data.images import ImageSet
 from zcp.errors import InputError
-from zcp.study.greenfactory import descriptors, transfer
+from zcp.study.greenfactory import descriptors, fits, transfer
 from zcp.study.greenfactory.transfer import Plan
 from zcp.study.results import Deposit, DisagreementError
 
@@ -19,7 +20,7 @@ TABLE = pd.DataFrame(
 @pytest.fixture(scope="module")
 def deposit():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transfer, "_kept", transfer._kept.func)
+        patch.setattr(fits, "MEMORY", Memory(None))
         patch.setattr("zcp.ensemble.candidates.TREES", 10)
         return transfer.study(make_examples(30), TABLE, [0])
 

@@ -11,8 +11,8 @@ import torch
 from zcp.collect import load_scores
 from zcp.ensemble.regressors import build_regressor
 from zcp.paths import PROJECT
-from zcp.study import agreement
-from zcp.study.portability import processors, spreads, ulps
+from zcp.study import agreement, ulps
+from zcp.study.portability import processors, spreads
 from zcp.study.portability.live_checks import live_checks
 from zcp.study.portability.runs import Outcome, summarise
 

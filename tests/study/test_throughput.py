@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from zcp.collect import choose_settings
-from zcp.study.cost import throughput
+from zcp.study.cost import throughput, units
 from zcp.study.cost.stability import batch_stability
 from zcp.study.results import Deposit, DisagreementError
 
@@ -13,7 +13,7 @@ CHEAP = ["params", "snip", "greenmachine_f"]
 
 @pytest.fixture(scope="module")
 def costs():
-    return throughput.cost_in_units([("sss", 0), ("sss", 1)], CHEAP, 2)
+    return units.cost_in_units([("sss", 0), ("sss", 1)], CHEAP, 2)
 
 
 def test_costs_of_networks(costs):
@@ -31,32 +31,32 @@ def test_units_are_ratios_of_sums():
             "apart": [8.0, 8.0],
         }
     )
-    found = throughput.total_units(costs).set_index("networks")
+    found = units.total_units(costs).set_index("networks")
     assert found["fast"].to_dict() == {"tss": 5.0, "sss": 3.0, "all": 3.5}
     assert found.loc["all", ["n", "unit", "apart"]].tolist() == [2, 2.0, 4.0]
 
 
 def test_random_networks_are_seeded_and_of_both_spaces():
-    found = throughput.random_networks(3)
-    assert found == throughput.random_networks(3) and len(set(found)) == 6
+    found = units.random_networks(3)
+    assert found == units.random_networks(3) and len(set(found)) == 6
     assert [space for space, _ in found] == ["tss"] * 3 + ["sss"] * 3
 
 
 def test_roofline_counts_the_operations_of_a_forward_and_backward():
     """Two operations a multiply-accumulate in the forward; snip needs a forward and a backward."""
-    found = throughput.roofline([("sss", 0)], ["snip"], 2).iloc[0]
+    found = units.roofline([("sss", 0)], ["snip"], 2).iloc[0]
     forward = 2 * 2 * 4.481114e6 / 1e9
     assert 2 * forward < found["operations"] < 3.5 * forward
     assert found["fraction"] == pytest.approx(found["rate"] / found["peak"])
 
 
 def test_growth_measures_what_it_says():
-    found = throughput.growth(["params"], [2], [1])
+    found = units.growth(["params"], [2], [1])
     assert found[["what", "value"]].to_numpy().tolist() == [["batch", 2], ["width", 8], ["depth", 1]]
 
 
 def test_ablation_adds_one_part_after_the_other():
-    found = throughput.ablation([("sss", 0)], CHEAP, [2])
+    found = units.ablation([("sss", 0)], CHEAP, [2])
     assert found["engine"].tolist() == [
         "plain",
         "one copy",

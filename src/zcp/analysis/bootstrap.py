@@ -1,4 +1,4 @@
-r"""Intervals of errors and rank correlations, by the bootstrap over architectures.
+r"""Intervals of errors and rank correlations, by the bootstrap over architectures: the only one of the study.
 
 A resample draws as many architectures as there are, with replacement; a row counts as often as its
 architecture was drawn. That is a weight $w$ for each row, so every measure is written with weights:
@@ -44,6 +44,14 @@ class Resamples:
         return weights
 
 
+def draw(count: int, resamples: int, source: np.random.Generator) -> Floats:
+    """Return how often each of `count` rows, of as many architectures, is drawn, shape (resamples, count)."""
+    drawn = source.integers(count, size=(resamples, count))
+    numbered = drawn + count * np.arange(resamples)[:, None]
+    weights: Floats = np.bincount(numbered.ravel(), minlength=resamples * count).astype(np.float64)
+    return weights.reshape(resamples, count)
+
+
 def resampled_rmse(predicted: Floats, measured: Floats, weights: Floats) -> Floats:
     """Return the RMSE of each resample, shape (resamples,); NaN where no row was drawn."""
     with np.errstate(invalid="ignore"):
@@ -52,7 +60,7 @@ def resampled_rmse(predicted: Floats, measured: Floats, weights: Floats) -> Floa
 
 
 def resampled_kendall(scores: Floats, measured: Floats, weights: Floats) -> Floats:
-    """Return the absolute tau-b of each resample, shape (resamples,); NaN where one column is constant."""
+    """Return tau-b of each resample, shape (resamples,); NaN where one column is constant."""
     one, other = (np.sign(v[:, None] - v[None, :]) for v in (rank_scores(scores), measured))
     concordant, untied, apart = (
         np.einsum("bi,bi->b", weights @ matrix, weights) for matrix in (one * other, one**2, other**2)
@@ -61,7 +69,7 @@ def resampled_kendall(scores: Floats, measured: Floats, weights: Floats) -> Floa
 
 
 def resampled_spearman(scores: Floats, measured: Floats, weights: Floats) -> Floats:
-    """Return the absolute rho of each resample, shape (resamples,); NaN where one column is constant."""
+    """Return rho of each resample, shape (resamples,); NaN where one column is constant."""
     x, y = (_weighted_ranks(v, weights) for v in (rank_scores(scores), measured))
     return _ratio((weights * x * y).sum(1), (weights * x**2).sum(1) * (weights * y**2).sum(1))
 
@@ -73,6 +81,21 @@ def interval(resampled: Floats) -> tuple[float, float]:
         return float("nan"), float("nan")
     low, high = np.percentile(finite, LEVELS)
     return float(low), float(high)
+
+
+def spearman_interval(scores: Floats, measured: Floats, resamples: int, *seed: object) -> tuple[float, float]:
+    """Return the 95 percent interval of rho; NaN where a column is constant or there are fewer than two rows.
+
+    Args:
+        scores: one value an architecture, shape (n,); what does not exist ranks lowest.
+        measured: of the same architectures, shape (n,).
+        resamples: how many; none gives NaN.
+        seed: of the draws.
+    """
+    if not resamples or len(scores) < 2 or np.ptp(scores) == 0:
+        return float("nan"), float("nan")
+    weights = draw(len(scores), resamples, np.random.default_rng(seed_for(*seed)))
+    return interval(resampled_spearman(scores, measured, weights))
 
 
 def _weighted_ranks(values: Floats, weights: Floats) -> Floats:
@@ -88,5 +111,5 @@ def _weighted_ranks(values: Floats, weights: Floats) -> Floats:
 
 def _ratio(top: Floats, square: Floats) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratio: Floats = np.where(square > 0, np.abs(top) / np.sqrt(square), np.nan)
+        ratio: Floats = np.where(square > 0, top / np.sqrt(square), np.nan)
     return ratio

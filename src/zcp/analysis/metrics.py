@@ -1,37 +1,49 @@
 """How well scores order networks, and how well predictions meet accuracies.
 
-One policy for values that do not exist: a score that is not finite is a failure of the proxy on that
-network, so it is ranked below every finite score (tied with the other failures). A constant column has no
-rank correlation: NaN.
+A score that does not exist is ranked below all others (`zcp.analysis.scores`). A constant column has no rank
+correlation: NaN.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import kendalltau, rankdata, spearmanr
 
+from zcp.analysis.scores import lowest
 from zcp.errors import InputError
 
 
-def kendall(scores: ArrayLike, accuracies: ArrayLike, *, signed: bool = False) -> float:
+def kendall(scores: ArrayLike, accuracies: ArrayLike) -> float:
     r"""Return Kendall's rank correlation $\tau_b$ of scores with accuracies (ties are corrected for).
 
     Args:
         scores: one value a network, shape (n,); values that are not finite rank lowest.
         accuracies: what was measured, shape (n,), finite.
-        signed: keep the sign; by default the absolute value, as published tables do.
 
     Returns:
-        A number in [0, 1], or [-1, 1] where `signed`; NaN for fewer than two networks or a constant column.
+        A number in [-1, 1]; NaN for fewer than two networks or a constant column.
 
     Raises:
         InputError: if the shapes differ or an accuracy is not finite.
     """
-    return _correlate(kendalltau, scores, accuracies, signed)
+    return _correlate(kendalltau, scores, accuracies)
 
 
-def spearman(scores: ArrayLike, accuracies: ArrayLike, *, signed: bool = False) -> float:
-    r"""Return Spearman's rank correlation $\rho$ of scores with accuracies; arguments as `kendall`."""
-    return _correlate(spearmanr, scores, accuracies, signed)
+def spearman(scores: ArrayLike, accuracies: ArrayLike) -> float:
+    r"""Return Spearman's rank correlation $\rho$ of scores with accuracies, in [-1, 1]; all as `kendall`."""
+    return _correlate(spearmanr, scores, accuracies)
+
+
+def abs_kendall(scores: ArrayLike, accuracies: ArrayLike) -> float:
+    r"""Return $|\tau_b|$, which published tables give; arguments as `kendall`."""
+    return abs(kendall(scores, accuracies))
+
+
+def abs_spearman(scores: ArrayLike, accuracies: ArrayLike) -> float:
+    r"""Return $|\rho|$, which published tables give; arguments as `kendall`."""
+    return abs(spearman(scores, accuracies))
 
 
 def rmse(predictions: ArrayLike, accuracies: ArrayLike) -> float:
@@ -48,19 +60,16 @@ def rmse(predictions: ArrayLike, accuracies: ArrayLike) -> float:
 
 def rank_scores(scores: ArrayLike) -> NDArray[np.float64]:
     """Return average ranks from 1, shape (n,); values that are not finite share the lowest rank."""
-    values = np.asarray(scores, dtype=np.float64)
-    order: NDArray[np.float64] = rankdata(np.where(np.isfinite(values), values, -np.inf))
+    order: NDArray[np.float64] = rankdata(lowest(scores))
     return order
 
 
-def _correlate(measure: object, scores: ArrayLike, accuracies: ArrayLike, signed: bool) -> float:
+def _correlate(measure: Callable[..., Any], scores: ArrayLike, accuracies: ArrayLike) -> float:
     values, measured = _paired(scores, accuracies)
     ranks = rank_scores(values)
     if len(ranks) < 2 or np.ptp(ranks) == 0 or np.ptp(measured) == 0:
         return float("nan")
-    assert callable(measure)
-    value = float(measure(ranks, measured).statistic)
-    return value if signed else abs(value)
+    return float(measure(ranks, measured).statistic)
 
 
 def _paired(scores: ArrayLike, accuracies: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

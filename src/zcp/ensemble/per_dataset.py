@@ -1,4 +1,7 @@
-"""A regressor whose target is normalised within each dataset."""
+"""A regressor whose target is normalised within each dataset: a candidate of section 9, which does not win.
+
+Mean Kendall .805 against .823 of the same extra trees without it (target test), .740 against .746 (valid).
+"""
 
 from typing import Any, Self
 

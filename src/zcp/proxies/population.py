@@ -18,6 +18,8 @@ GROUPS = ("space", "dataset")
 
 AZ_NAS_PARTS = ("expressivity", "progressivity", "trainability", "flops")
 VOTERS = ("synflow", "jacob_cov", "snip")
+#: The functions of this module, whose scores are larger for better networks.
+POPULATION = ("az_nas", "te_nas_rank", "vote")
 
 
 def az_nas(scores: pd.DataFrame) -> pd.Series:

@@ -16,20 +16,20 @@ SPACE_TITLES = {"tss": "topology space", "sss": "size space"}
 P = ParamSpec("P")
 
 
-def _styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """Draw in the study's style, and leave no figure open: a notebook shows what is returned, once."""
 
     @wraps(draw)
-    def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with plt.style.context(STYLE):
             figure = draw(*args, **kwargs)
         plt.close(figure)
         return figure
 
-    return styled
+    return drawn
 
 
-@_styled
+@styled
 def plot_histograms(counts: pd.DataFrame, width: float) -> Figure:
     """Draw one histogram of accuracies a cell, spaces as rows (columns: space, dataset, low, count)."""
     spaces, datasets = counts["space"].unique(), counts["dataset"].unique()
@@ -44,7 +44,7 @@ def plot_histograms(counts: pd.DataFrame, width: float) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def plot_elimination(steps: pd.DataFrame, picks: dict[str, int]) -> Figure:
     """Draw RMSE with its interval and seconds against the number of features.
 
@@ -63,7 +63,7 @@ def plot_elimination(steps: pd.DataFrame, picks: dict[str, int]) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def plot_selected(steps: pd.DataFrame) -> Figure:
     """Draw which features remain at each step (columns: count, selected)."""
     chosen = [row.split(",") for row in steps["selected"]]
@@ -80,7 +80,7 @@ def plot_selected(steps: pd.DataFrame) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def plot_tuning(trials: pd.DataFrame) -> Figure:
     """Draw each trial's RMSE and the best so far, a panel an ensemble (trial, rmse, best, ensemble)."""
     names = trials["ensemble"].unique()
@@ -95,7 +95,7 @@ def plot_tuning(trials: pd.DataFrame) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def plot_importances(shares: dict[str, pd.Series], least: float = 0.03) -> Figure:
     """Draw one panel of bars an ensemble; shares below `least` are summed as Others."""
     figure, axes = plt.subplots(1, len(shares), figsize=(4.5 * len(shares), 3.4), squeeze=False)
@@ -109,7 +109,7 @@ def plot_importances(shares: dict[str, pd.Series], least: float = 0.03) -> Figur
     return figure
 
 
-@_styled
+@styled
 def plot_predictions(predicted: np.ndarray, measured: np.ndarray, cells: Sequence[str]) -> Figure:
     """Draw predicted against measured accuracies (percent), a marker a cell; the line is y = x."""
     figure, axis = plt.subplots(figsize=(5, 5))
@@ -122,7 +122,7 @@ def plot_predictions(predicted: np.ndarray, measured: np.ndarray, cells: Sequenc
     return figure
 
 
-@_styled
+@styled
 def plot_heatmap(values: pd.DataFrame, label: str, low: float = 0.0, high: float = 1.0) -> Figure:
     """Draw a matrix with its numbers, rows and columns named by the frame."""
     size = (0.62 * values.shape[1] + 3, 0.3 * values.shape[0] + 1.4)
@@ -134,7 +134,7 @@ def plot_heatmap(values: pd.DataFrame, label: str, low: float = 0.0, high: float
     return figure
 
 
-@_styled
+@styled
 def plot_errors(summary: pd.DataFrame) -> Figure:
     """Draw mean RMSE with its standard deviation on a log axis (columns: regressor, data, mean, std)."""
     names = summary["regressor"].unique()[::-1]
@@ -151,7 +151,7 @@ def plot_errors(summary: pd.DataFrame) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def plot_intervals(
     groups: dict[str, pd.DataFrame], published: pd.Series, source: str = "the paper"
 ) -> Figure:
@@ -180,7 +180,7 @@ def plot_intervals(
     return figure
 
 
-@_styled
+@styled
 def plot_curves(summary: pd.DataFrame, labels: dict[str, str]) -> Figure:
     """Draw Kendall's correlation against the number of trained networks, a panel a cell, with bands.
 
@@ -207,7 +207,7 @@ def plot_curves(summary: pd.DataFrame, labels: dict[str, str]) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def plot_effects(effects: pd.DataFrame, label: str) -> Figure:
     """Draw a bar a cell for each effect, with one deviation (columns: leak, space, dataset, mean, std)."""
     named = effects.assign(cell=effects["space"] + " " + effects["dataset"])
@@ -222,7 +222,7 @@ def plot_effects(effects: pd.DataFrame, label: str) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def plot_coverage(summary: pd.DataFrame) -> Figure:
     """Draw measured against promised coverage, a panel a method (space, dataset, method, level, coverage)."""
     methods = summary["method"].unique()

@@ -1,6 +1,6 @@
-"""The parts of the book that are written from what exists: headline, provenance, proxies and API pages.
+"""The parts of the book that are written from what exists: headline, provenance, proxies, rooms, API pages.
 
-Each part is Markdown that a page of prose includes; nothing in them is typed in.
+Each part is Markdown or a figure that a page of prose includes; nothing in them is typed in.
 """
 
 import pkgutil
@@ -15,23 +15,17 @@ from zcp.proxies.registry import get_proxy, list_proxies
 from zcp.study import results
 from zcp.study.catalogue import GROUPS, reads
 from zcp.study.headline import Beside, headline
+from zcp.study.house import rooms, write_ways
 from zcp.study.outcomes import Outcome, in_prose, list_faults
 from zcp.study.provenance import describe, machine
 from zcp.versions import versions
 
 #: Page of the API -> the packages and modules that it documents; the last takes what no other does.
 API = {
-    "networks": (
-        "zcp.spaces",
-        "zcp.data.datasets",
-        "zcp.statistics.initialisation",
-        "zcp.data.batches",
-        "zcp.data.images",
-        "zcp.data.generators",
-    ),
-    "proxies": ("zcp.scoring", "zcp.proxies.registry", "zcp.statistics.network", "zcp.proxies"),
-    "data": ("zcp.benchmarks", "zcp.collect"),
-    "ensemble": ("zcp.ensemble", "zcp.analysis.metrics", "zcp.study.figures"),
+    "networks": ("zcp.spaces", "zcp.data"),
+    "scoring": ("zcp.scoring", "zcp.proxies", "zcp.statistics", "zcp.formulas", "zcp.kernels", "zcp.golden"),
+    "measured": ("zcp.benchmarks", "zcp.collect"),
+    "ensemble": ("zcp.ensemble", "zcp.analysis"),
     "study": ("zcp",),
 }
 
@@ -51,11 +45,13 @@ def write_parts(folder: Path, outcomes: Sequence[Outcome]) -> None:
         "disagreements": list_faults(outcomes),
         "provenance": provenance_tables(outcomes),
         "proxies": proxy_table(),
+        "rooms": rooms(),
         **{f"api_{page}": api(page) for page in API},
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, lines in parts.items():
         (folder / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_ways(folder / "ways.svg")
 
 
 def claim(folder: Path = RESULTS) -> list[str]:

@@ -11,8 +11,8 @@ from zcp.spaces import SPACES
 from zcp.study import results
 from zcp.study.greenfactory.ceiling import ceilings_of
 from zcp.study.greenfactory.evaluation import arrange
+from zcp.study.greenfactory.paper import compare_evaluation
 from zcp.study.greenfactory.published import ENSEMBLES
-from zcp.study.greenfactory.twins import compare_with_paper
 
 CAPTION = (
     "Absolute Kendall correlation with test accuracy, mean ± standard deviation over {seeds} seeds, about "
@@ -96,7 +96,7 @@ def _stand(deposit: results.Deposit, beside: Beside, grouped: pd.DataFrame, best
     """Yield how our evaluation stands to the paper's, a line each."""
     summary, name = deposit.tables["summary"], next(iter(deposit.settings["ensembles"]))
     late, early = (
-        compare_with_paper(each.tables["summary"]).query("scheme == 'random' and metric == 'abs_kendall'")
+        compare_evaluation(each.tables["summary"]).query("scheme == 'random' and metric == 'abs_kendall'")
         for each in (deposit, beside.short)
     )
     proxies = ~late["published"].isin(ENSEMBLES)
@@ -141,7 +141,7 @@ def _rows(
         scheme: arrange(summary, scheme, "abs_kendall_std").reindex(columns=grouped.columns)
         for scheme in ("grouped", "random")
     }
-    paper = compare_with_paper(summary).query("scheme == 'random' and metric == 'abs_kendall'")
+    paper = compare_evaluation(summary).query("scheme == 'random' and metric == 'abs_kendall'")
     published = arrange(paper.assign(scheme="random"), "random", "paper").reindex(columns=grouped.columns)
     for name in dict.fromkeys([*both, *once]):
         shown = f"**{name}**" if name == both[0] else name

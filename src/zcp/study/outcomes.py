@@ -1,8 +1,8 @@
 """What became of the sections: values that disagree with the deposit, and sections that crashed.
 
 Every check of a page leaves a record in the executed notebook (`zcp.study.pages.check`), glued so that no
-page shows it; a crash is papermill's error output. Both are read back from the executed copies, so that a book
-that is built later tells the same.
+page shows it; a crash is papermill's error output. Both are read back from the executed copies: a book that
+is built later tells the same.
 """
 
 import json

@@ -16,8 +16,8 @@ from zcp.errors import InputError
 from zcp.proxies.registry import get_proxy
 from zcp.statistics.seeding import seed_for
 from zcp.study.agreement import agree, name_groups, read_spreads, tabulate
-from zcp.study.portability.ulps import moved_inputs
 from zcp.study.results import Deposit
+from zcp.study.ulps import moved_inputs
 from zcp.versions import versions
 
 #: Largest tolerance of a score, as a share of the interquartile range of its proxy in the cell.
@@ -58,9 +58,9 @@ def rescore(
     """Score these rows again and compare each value with the deposited one.
 
     The tolerance of a value comes from its own spread where weights, inputs and noise move by one unit in the
-    last place (`zcp.study.agreement`): deposited for the rows that the page draws, measured here for other values
-    that differ. One whose tolerance exceeds `CAP` of the interquartile range of its proxy in the cell is
-    decided by rounding, and listed.
+    last place (`zcp.study.agreement`): deposited for the rows that the page draws, measured here for other
+    values that differ. One whose tolerance exceeds `CAP` of the interquartile range of its proxy in the cell
+    is decided by rounding, and listed.
 
     Args:
         scores: the deposit.

@@ -74,7 +74,7 @@ def run_section(
 ) -> Path:
     """Execute one section with papermill and return the executed copy.
 
-    A disagreement is shown on the page (`zcp.study.pages.check`); a section that crashes keeps a page that says so.
+    A disagreement is shown on the page (`zcp.study.pages.check`); one that crashes keeps a page that tells.
     What became of the section is read with `zcp.study.outcomes.read_outcome`.
 
     Args:

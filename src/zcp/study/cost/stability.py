@@ -38,5 +38,5 @@ def batch_stability(scores: Mapping[int, pd.DataFrame], reference: int) -> pd.Da
             for proxy in proxies:
                 values = [rank_scores(cell[name].to_numpy(float)) for name in (proxy, f"{proxy}_reference")]
                 row = {"proxy": proxy, "space": space, "dataset": dataset, "batch": batch, "n": len(cell)}
-                rows.append(row | {"spearman": spearman(*values, signed=True)})
+                rows.append(row | {"spearman": spearman(*values)})
     return pd.DataFrame(rows)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from zcp.analysis.metrics import spearman
+from zcp.analysis.scores import turn, usable
 from zcp.collect import load_scores, scores_path
 from zcp.data.checksums import sha256
 from zcp.ensemble.features import proxy_columns
@@ -14,7 +15,6 @@ from zcp.spaces.cells import EDGES
 from zcp.spaces.sss import parse_widths
 from zcp.spaces.tss import parse_cell
 from zcp.study.agreement import agree
-from zcp.study.deeper_look.heatmaps import turn, usable
 from zcp.study.results import Deposit
 from zcp.versions import versions
 
@@ -69,9 +69,7 @@ def correlate(table: pd.DataFrame) -> pd.DataFrame:
         for proxy in scores:
             known = usable(scores[proxy])
             for name in facts:
-                value = (
-                    spearman(scores[proxy][known], facts[name][known], signed=True) if known.any() else np.nan
-                )
+                value = spearman(scores[proxy][known], facts[name][known]) if known.any() else np.nan
                 row = {"proxy": proxy, "space": space, "dataset": dataset, "property": name}
                 rows.append(row | {"spearman": value, "n": int(known.sum()), "left_out": int((~known).sum())})
     return pd.DataFrame(rows)

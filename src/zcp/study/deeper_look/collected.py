@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from zcp.analysis.scores import turn
 from zcp.benchmarks.tasks import TASKS, accuracy
 from zcp.collect import load_scores
 from zcp.data.datasets import get_dataset
 from zcp.errors import InputError
 from zcp.proxies.registry import list_proxies
 from zcp.spaces import get_space
-from zcp.study.deeper_look.heatmaps import turn
 
 
 class Collection(NamedTuple):

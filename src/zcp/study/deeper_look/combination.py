@@ -7,10 +7,10 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from zcp.analysis.scores import turn, usable
 from zcp.ensemble.examples import Examples
 from zcp.statistics.seeding import seed_for
 from zcp.study.agreement import agree
-from zcp.study.deeper_look.heatmaps import turn, usable
 from zcp.study.results import Deposit
 
 #: Members of combinations, where the scores hold them: the post's eight and cheap later ones.

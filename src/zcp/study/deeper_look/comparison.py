@@ -8,20 +8,18 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from zcp import benchmarks
-from zcp.analysis.metrics import rank_scores
+from zcp.analysis.bootstrap import spearman_interval
+from zcp.analysis.scores import turn, usable
 from zcp.benchmarks import tasks
 from zcp.collect import load_scores, scores_path
 from zcp.data.checksums import sha256
 from zcp.data.datasets import DATASETS
 from zcp.errors import InputError
 from zcp.paths import PUBLISHED, data_folder
-from zcp.statistics.seeding import seed_for
 from zcp.study.agreement import agree
-from zcp.study.correlations import bootstrap_interval
 from zcp.study.deeper_look import heatmaps, profiles, ranks
 from zcp.study.deeper_look.published import post_tables, published_scores, score_table
 from zcp.study.results import Deposit
@@ -102,7 +100,7 @@ def _enough(
 ) -> Iterator[Scored]:
     rows = accuracy.notna().to_numpy()
     if rows.sum() >= LEAST:
-        yield Scored(origin, space, task, heatmaps.turn(scores[rows]), accuracy[rows].astype(float))
+        yield Scored(origin, space, task, turn(scores[rows]), accuracy[rows].astype(float))
 
 
 def correlate(task: Scored) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -122,14 +120,9 @@ def correlate(task: Scored) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _interval(task: Scored, proxy: str) -> tuple[float, float]:
-    known = heatmaps.usable(task.scores[proxy])
+    known = usable(task.scores[proxy])
     values, measured = task.scores[proxy].to_numpy()[known], task.accuracy.to_numpy()[known]
-    if len(values) < 2 or np.ptp(values) == 0:
-        return float("nan"), float("nan")
-    draws = np.random.default_rng(seed_for("bootstrap", *task[:3])).integers(
-        len(values), size=(RESAMPLES, len(values))
-    )
-    return bootstrap_interval(rank_scores(values), measured, draws)
+    return spearman_interval(values, measured, RESAMPLES, "bootstrap", *task[:3])
 
 
 def study(scores: str, target: str) -> Deposit:

@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from zcp.analysis.metrics import rank_scores, spearman
+from zcp.analysis.bootstrap import spearman_interval
+from zcp.analysis.metrics import spearman
+from zcp.analysis.scores import usable
 from zcp.data.checksums import sha256
 from zcp.errors import InputError
 from zcp.paths import PROJECT, data_folder
-from zcp.statistics.seeding import seed_for
 from zcp.study.agreement import agree
-from zcp.study.correlations import bootstrap_interval
 from zcp.study.deeper_look import training
-from zcp.study.deeper_look.heatmaps import usable
 from zcp.study.deeper_look.small_tasks import load_task
 from zcp.study.deeper_look.training import PROXIES, Recipe
 from zcp.study.results import Deposit
@@ -55,11 +54,8 @@ def correlate(rows: pd.DataFrame) -> pd.DataFrame:
 def _one(values: np.ndarray, measured: np.ndarray) -> dict[str, Any]:
     known = usable(values) & np.isfinite(measured)
     x, y = values[known], measured[known]
-    low = high = float("nan")
-    if known.sum() > 1 and np.ptp(x) > 0:
-        draws = np.random.default_rng(seed_for("decay")).integers(len(x), size=(RESAMPLES, len(x)))
-        low, high = bootstrap_interval(rank_scores(x), y, draws)
-    value = spearman(x, y, signed=True) if known.any() else float("nan")
+    low, high = spearman_interval(x, y, RESAMPLES, "decay")
+    value = spearman(x, y) if known.any() else float("nan")
     return {
         "spearman": value,
         "low": low,
@@ -87,7 +83,7 @@ def seed_agreement(rows: pd.DataFrame) -> pd.DataFrame:
     """Return Spearman's correlation of final accuracies between two seeds: seed, other, spearman, n."""
     final = rows[rows["epoch"] == rows["epoch"].max()].pivot(index="index", columns="seed", values="accuracy")
     pairs = [(a, b) for a in final for b in final if a < b]
-    found = [(a, b, spearman(final[a], final[b], signed=True), len(final)) for a, b in pairs]
+    found = [(a, b, spearman(final[a], final[b]), len(final)) for a, b in pairs]
     return pd.DataFrame(found, columns=["seed", "other", "spearman", "n"])
 
 

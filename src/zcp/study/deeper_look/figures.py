@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zcp.study.figures import _styled
+from zcp.study.figures import styled
 
 
 def _panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
@@ -28,7 +28,7 @@ def _line(number: int) -> dict[str, Any]:
     return {"color": f"C{number % 7}", "linestyle": ("-", "--", ":")[number // 7 % 3]}
 
 
-@_styled
+@styled
 def plot_matrices(matrices: Mapping[str, pd.DataFrame], columns: int = 2) -> Figure:
     """Draw correlation matrices side by side, numbers in hundredths; undefined entries stay white."""
     figure, axes = _panels(len(matrices), columns, (4.4, 3.9))
@@ -47,7 +47,7 @@ def plot_matrices(matrices: Mapping[str, pd.DataFrame], columns: int = 2) -> Fig
     return figure
 
 
-@_styled
+@styled
 def plot_profiles(profiles: Mapping[str, pd.DataFrame], largest: float = 4.0) -> Figure:
     """Draw performance profiles, a panel each: steps that rise at their own tau.
 
@@ -70,7 +70,7 @@ def plot_profiles(profiles: Mapping[str, pd.DataFrame], largest: float = 4.0) ->
     return figure
 
 
-@_styled
+@styled
 def plot_decay(curves: Mapping[str, pd.DataFrame], proxies: Sequence[str]) -> Figure:
     """Draw the correlation after each epoch, a panel each.
 
@@ -94,7 +94,7 @@ def plot_decay(curves: Mapping[str, pd.DataFrame], proxies: Sequence[str]) -> Fi
     return figure
 
 
-@_styled
+@styled
 def plot_gains(gains: pd.DataFrame) -> Figure:
     """Draw a predictor's correlation against its training size (dataset, size, features, mean, std)."""
     datasets = gains["dataset"].unique()
@@ -114,7 +114,7 @@ def plot_gains(gains: pd.DataFrame) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def plot_searches(runs: pd.DataFrame, budget: int) -> Figure:
     """Draw the fraction of searches that reached the goal within a number of queries, a panel a dataset.
 

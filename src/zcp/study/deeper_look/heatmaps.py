@@ -8,19 +8,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from zcp.analysis.metrics import spearman
+from zcp.analysis.scores import usable
 from zcp.errors import InputError
-from zcp.proxies.registry import get_proxy
 
 GROUND_TRUTH = "gt"
-#: What the published files hold where a measure failed.
-FAILED = -1e8
-
-
-def usable(scores: ArrayLike) -> np.ndarray:
-    """Return which scores are neither NaN, infinite nor the published mark of a failure, shape (n,)."""
-    values = np.asarray(scores, dtype=np.float64)
-    known: np.ndarray = np.isfinite(values) & (values != FAILED)
-    return known
 
 
 def correlate_pairs(scores: pd.DataFrame, accuracy: ArrayLike | None = None) -> pd.DataFrame:
@@ -48,16 +39,9 @@ def correlate_pairs(scores: pd.DataFrame, accuracy: ArrayLike | None = None) -> 
     found = []
     for a, b in combinations_with_replacement(columns, 2):
         both = known[a] & known[b]
-        value = spearman(columns[a][both], columns[b][both], signed=True) if both.any() else float("nan")
+        value = spearman(columns[a][both], columns[b][both]) if both.any() else float("nan")
         found.append((a, b, value, int(both.sum()), int((~both).sum())))
     return pd.DataFrame(found, columns=["a", "b", "spearman", "n", "left_out"])
-
-
-def turn(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores with the sign that makes larger better, by each proxy's definition."""
-    signs = {name: 1 if get_proxy(str(name)).larger_is_better else -1 for name in scores}
-    marked = scores.where(scores != FAILED)
-    return marked * pd.Series(signs)
 
 
 def to_matrix(pairs: pd.DataFrame, order: Sequence[str] | None = None) -> pd.DataFrame:

@@ -14,9 +14,9 @@ from joblib import Parallel, delayed
 from torch import Tensor, nn
 
 from zcp import benchmarks
+from zcp.analysis.scores import lowest, sign_of
 from zcp.data.batches import Batch
 from zcp.data.datasets import DATASETS
-from zcp.proxies.registry import get_proxy
 from zcp.scoring import score
 from zcp.spaces import get_space
 from zcp.spaces.cells import EDGES, OPERATIONS, CellNetwork, Residual, operation
@@ -87,7 +87,7 @@ def select(proxy: str, seed: int) -> int:
             as the most costly one.
         seed: of the weights and of the order of the edges.
     """
-    sign = 1.0 if get_proxy(proxy).larger_is_better else -1.0
+    sign = sign_of(proxy)
     choices: list[tuple[str, ...]] = [OPERATIONS] * len(EDGES)
     batch = noise()
     for edge in np.random.default_rng(seed_for("perturbation", seed)).permutation(len(EDGES)):
@@ -96,7 +96,7 @@ def select(proxy: str, seed: int) -> int:
             without = list(choices)
             without[edge] = tuple(other for other in OPERATIONS if other != name)
             value = score(build_supernet(tuple(without), seed), batch, [proxy], init="keep")[proxy]
-            left[name] = sign * value if np.isfinite(value) else -np.inf
+            left[name] = float(lowest(sign * value))
         choices[edge] = (min(left, key=lambda name: left[name]),)
     return get_space("tss").index(format_cell(tuple(names[0] for names in choices)))
 

@@ -12,6 +12,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from zcp.analysis.metrics import spearman
+from zcp.analysis.scores import turn
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.regressors import build_forest
 from zcp.errors import InputError
@@ -21,7 +22,6 @@ from zcp.spaces.tss import parse_cell
 from zcp.statistics.seeding import seed_for
 from zcp.study.agreement import agree
 from zcp.study.deeper_look.combination import MEMBERS
-from zcp.study.deeper_look.heatmaps import turn
 from zcp.study.results import Deposit
 
 #: Name of a set of features -> the proxies that join the encoding; None: no encoding, proxies only.
@@ -71,7 +71,7 @@ def evaluate(examples: Examples, dataset: str, seed: int, sizes: Sequence[int] =
         features = chosen if added is None else pd.concat([encoding, chosen], axis=1)
         for size in usable_sizes:
             model = build_forest(seed, max_features=1 / 3).fit(features[:size], accuracy[:size])
-            value = spearman(model.predict(features[test]), accuracy[test], signed=True)
+            value = spearman(model.predict(features[test]), accuracy[test])
             found.append((dataset, seed, size, name, value, len(accuracy[test])))
     return pd.DataFrame(found, columns=[*KEYS, "spearman", "n"])
 

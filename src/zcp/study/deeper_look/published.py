@@ -4,6 +4,7 @@ from functools import cache
 
 import pandas as pd
 
+from zcp.analysis.scores import FAILED
 from zcp.benchmarks.tasks import DARTS, accuracy, get_task, read_table
 from zcp.errors import InputError
 from zcp.paths import PUBLISHED
@@ -25,8 +26,6 @@ TASK_NAMES = {
 #: Published name of a proxy -> name here, where they differ. Their synflow is a logarithm.
 PROXY_NAMES = {"nwot": "naswot", "synflow": "log_synflow"}
 
-#: What the published files hold where the measure failed.
-FAILED = -1e8
 KEYS = ("source", "dataset", "naslib_arch", "val_accuracy")
 SCORES = {"transnas": "deeper_look/transnas_micro_published_scores.parquet", "darts": DARTS}
 #: The release that holds most proxies of a TransNAS task; for DARTS see `zcp.benchmarks.tasks.TASKS`.

@@ -17,6 +17,7 @@ from joblib import Parallel, delayed
 from optuna.samplers import RandomSampler, TPESampler
 
 from zcp import benchmarks
+from zcp.analysis.scores import turn, usable
 from zcp.ensemble.examples import Examples
 from zcp.errors import InputError
 from zcp.spaces import get_space
@@ -25,7 +26,6 @@ from zcp.spaces.tss import format_cell, parse_cell
 from zcp.statistics.seeding import seed_for
 from zcp.study.agreement import agree
 from zcp.study.deeper_look.combination import vote
-from zcp.study.deeper_look.heatmaps import turn, usable
 from zcp.study.results import Deposit
 
 EDGES = [f"edge{number}" for number in range(6)]

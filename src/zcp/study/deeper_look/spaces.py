@@ -10,16 +10,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from zcp.analysis.metrics import rank_scores, spearman
+from zcp.analysis.bootstrap import spearman_interval
+from zcp.analysis.metrics import spearman
+from zcp.analysis.scores import usable
 from zcp.benchmarks.tasks import TASKS
 from zcp.collect import scores_path
 from zcp.data.checksums import sha256
 from zcp.errors import InputError
 from zcp.paths import data_folder
 from zcp.spaces import get_space
-from zcp.statistics.seeding import seed_for
 from zcp.study.agreement import agree
-from zcp.study.correlations import bootstrap_interval
 from zcp.study.deeper_look.collected import (
     COUNTED,
     accuracy_by_index,
@@ -29,7 +29,7 @@ from zcp.study.deeper_look.collected import (
     large_enough,
     our_scores,
 )
-from zcp.study.deeper_look.heatmaps import correlate_pairs, to_matrix, usable
+from zcp.study.deeper_look.heatmaps import correlate_pairs, to_matrix
 from zcp.study.deeper_look.published import SCORES, post_tables, published_scores, score_table
 from zcp.study.results import Deposit
 from zcp.versions import versions
@@ -68,20 +68,10 @@ def correlate(
         is_usable = usable(values)
         values, accuracies = values[is_usable], measured[known].to_numpy(float)[is_usable]
         found = {"proxy": str(proxy), "n": len(values), "left_out": int((~is_usable).sum())}
-        low, high = _interval(values, accuracies, resamples, *seed)
-        value = spearman(values, accuracies, signed=True)
+        low, high = spearman_interval(values, accuracies, resamples, "bootstrap", *seed)
+        value = spearman(values, accuracies)
         rows.append(found | {"spearman": value, "low": low, "high": high})
     return pd.DataFrame(rows)
-
-
-def _interval(
-    values: np.ndarray, accuracies: np.ndarray, resamples: int, *seed: object
-) -> tuple[float, float]:
-    if not resamples or len(values) < 2 or np.ptp(values) == 0:
-        return float("nan"), float("nan")
-    source = np.random.default_rng(seed_for("bootstrap", *seed))
-    draws = source.integers(len(values), size=(resamples, len(values)))
-    return bootstrap_interval(rank_scores(values), accuracies, draws)
 
 
 def correlate_space(space: str, resamples: int = RESAMPLES) -> pd.DataFrame:

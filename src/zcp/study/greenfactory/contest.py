@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import optuna
 import pandas as pd
-from joblib import Parallel, delayed
 from optuna.samplers import TPESampler
 
+from zcp.analysis.bootstrap import draw, resampled_kendall
 from zcp.analysis.metrics import kendall, rmse
 from zcp.ensemble.candidates import CANDIDATES, SHIPPABLE, Candidate
 from zcp.ensemble.examples import Examples
@@ -24,7 +24,7 @@ from zcp.errors import InputError
 from zcp.statistics.seeding import seed_for
 from zcp.study.agreement import agree
 from zcp.study.greenfactory.architectures import choose_columns
-from zcp.study.greenfactory.fits import MEMORY, fingerprint
+from zcp.study.greenfactory.fits import run_plan
 from zcp.study.greenfactory.populations import mean_of_ranks, vote
 from zcp.study.results import Deposit
 
@@ -79,13 +79,6 @@ def predict_test(
     return predicted, found, time.perf_counter() - start
 
 
-@MEMORY.cache(ignore=["examples"])  # type: ignore[untyped-decorator]
-def _kept(
-    examples: Examples, digest: str, name: str, trials: int, seed: int
-) -> tuple[np.ndarray, dict[str, Any], float]:
-    return predict_test(examples, name, trials, seed)
-
-
 def unfitted(examples: Examples) -> dict[str, np.ndarray]:
     """Return the scores of what needs no training, for all rows."""
     scores = {n: examples.features[n].to_numpy() for n in ("params", "flops") if n in examples.features}
@@ -102,7 +95,7 @@ def measure(examples: Examples, predicted: Mapping[str, np.ndarray], seed: int) 
         for name, values in predicted.items():
             row = {"seed": seed, "model": name, "space": space, "dataset": dataset, "n": len(at)}
             error = float("nan") if name in UNFITTED else rmse(values[at], truth[at])
-            rows.append(row | {"kendall": kendall(values[at], truth[at], signed=True), "rmse": error})
+            rows.append(row | {"kendall": kendall(values[at], truth[at]), "rmse": error})
     return pd.DataFrame(rows)
 
 
@@ -115,12 +108,14 @@ def resample(examples: Examples, predicted: Mapping[str, np.ndarray], seed: int)
     test, rows = examples.take(split(examples, SCHEME, seed).test), []
     rng, truth = np.random.default_rng(seed_for("contest", "bootstrap", seed)), test.accuracy.to_numpy()
     for (space, dataset), cell in test.labels.reset_index(drop=True).groupby(CELL):
-        for number in range(RESAMPLES):
-            at = rng.choice(cell.index.to_numpy(), len(cell))
-            taus = {name: kendall(values[at], truth[at], signed=True) for name, values in predicted.items()}
-            key = {"seed": seed, "space": space, "dataset": dataset, "resample": number}
-            rows += [{**key, "model": n, "difference": tau - taus[REFERENCE]} for n, tau in taus.items()]
-    return pd.DataFrame(rows)
+        at, weights = cell.index.to_numpy(), draw(len(cell), RESAMPLES, rng)
+        taus = {name: resampled_kendall(v[at], truth[at], weights) for name, v in predicted.items()}
+        key = {"seed": seed, "space": space, "dataset": dataset, "resample": range(RESAMPLES)}
+        rows += [
+            pd.DataFrame({**key, "model": name, "difference": tau - taus[REFERENCE]})
+            for name, tau in taus.items()
+        ]
+    return pd.concat(rows, ignore_index=True)
 
 
 def summarise(cells: pd.DataFrame, resampled: pd.DataFrame) -> pd.DataFrame:
@@ -172,9 +167,9 @@ def study(
     jobs: int = 1,
 ) -> Deposit:
     """Let the models compete; the deposit `models-<target>` has `cells`, `summary`, `hyperparameters`."""
-    start, digest = time.perf_counter(), fingerprint(examples)
+    start = time.perf_counter()
     plan = [(name, seed) for seed in seeds for name in models]
-    fits = Parallel(n_jobs=jobs)(delayed(_kept)(examples, digest, n, trials, s) for n, s in plan)
+    fits = run_plan(predict_test, examples, [(n, trials, s) for n, s in plan], jobs=jobs)
     cells, resampled, scores = [], [], unfitted(examples)
     for seed in seeds:
         test = split(examples, SCHEME, seed).test

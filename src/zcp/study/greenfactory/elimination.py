@@ -1,10 +1,9 @@
 r"""Which features: recursive elimination, with error, seconds and their trade-off at every step."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -14,11 +13,9 @@ from zcp.analysis.metrics import rmse
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.regressors import build_forest
 from zcp.ensemble.splits import Split, split
-from zcp.paths import RUNS
 from zcp.study.agreement import agree, tabulate
 from zcp.study.cost.costs import Costs
-from zcp.study.greenfactory.progress import Progress
-from zcp.study.greenfactory.published import read_table, verdict
+from zcp.study.greenfactory.fits import run_plan
 from zcp.study.results import Deposit, DisagreementError
 
 PICKS = {
@@ -58,7 +55,7 @@ def eliminate(
     scheme: str,
     seed: int,
     jobs: int = 1,
-    path: Path | None = None,
+    keep: bool = False,
 ) -> pd.DataFrame:
     """Drop the least important feature, fit anew, and so on: what scikit-learn's RFE does, errors included.
 
@@ -70,7 +67,7 @@ def eliminate(
         scheme: how rows are split.
         seed: of split and forest.
         jobs: threads of a forest.
-        path: a file that keeps every step, so that a killed run goes on where it stopped.
+        keep: whether steps are kept, so that a killed run goes on where it stopped.
 
     Returns:
         One row for each number of features, from one to all: count, selected (names, comma-separated, the
@@ -78,12 +75,10 @@ def eliminate(
         (95 percent interval of it), fitted_in (seconds), seconds (a network), n, score: the mean of RMSE and
         seconds, each brought to [0, 1]; smaller is better.
     """
-    parts, progress = split(examples, scheme, seed), Progress(path)
+    parts, work = split(examples, scheme, seed), partial(fit_step, jobs=jobs)
     remaining, rows = [str(name) for name in examples.features], []
     while remaining:
-        key = json.dumps([scheme, seed, *remaining])
-        step = progress.found.get(key)
-        step = step or progress.keep(key, fit_step(examples, parts, remaining, seed, jobs))
+        (step,) = run_plan(work, examples, [(parts, list(remaining), seed)], keep=keep)
         row = {"count": len(remaining), "seconds": cost(remaining), "n": len(parts.validation)}
         rows.append(row | step)
         remaining.remove(step["dropped"])
@@ -112,12 +107,11 @@ def study(
     scheme: str,
     seed: int,
     jobs: int = 1,
-    runs: Path | None = RUNS,
+    keep: bool = True,
 ) -> Deposit:
     """Return the section's deposit: the table `steps`; the settings hold the picks and the costs."""
     start = time.perf_counter()
-    path = None if runs is None else runs / f"feature_elimination-{examples.fingerprint()}.jsonl"
-    steps = eliminate(examples, costs, scheme=scheme, seed=seed, jobs=jobs, path=path)
+    steps = eliminate(examples, costs, scheme=scheme, seed=seed, jobs=jobs, keep=keep)
     settings = {
         "target": examples.target,
         "scheme": scheme,
@@ -128,22 +122,6 @@ def study(
     # Steps that an earlier run kept took their time, too.
     provenance = examples.provenance(max(time.perf_counter() - start, float(steps["fitted_in"].sum())))
     return Deposit(f"feature_elimination-{examples.target}", settings, {"steps": steps}, provenance)
-
-
-def compare_with_paper(steps: pd.DataFrame) -> pd.DataFrame:
-    """Return the steps beside the paper's Table 7.
-
-    Returns:
-        count, rmse, low, high, rmse_paper, difference, verdict, seconds, seconds_paper, score, score_paper.
-    """
-    paper = read_table("7").pivot(index="name", columns="metric", values="value").astype(float)
-    paper = paper.rename(columns={"seconds_per_network": "seconds"}).add_suffix("_paper")
-    paper.index = paper.index.str.split().str[0].astype(int).rename("count")
-    both = steps.merge(paper.reset_index(), on="count", how="left")
-    verdicts = [verdict(*row) for row in both[["rmse_paper", "low", "high"]].to_numpy()]
-    both = both.assign(difference=both["rmse"] - both["rmse_paper"], verdict=verdicts)
-    times = ["seconds", "seconds_paper", "score", "score_paper"]
-    return both[["count", "rmse", "low", "high", "rmse_paper", "difference", "verdict", *times]]
 
 
 def check(examples: Examples, deposit: Deposit) -> pd.DataFrame:

@@ -1,11 +1,7 @@
 """How good: rank correlations and errors per cell, of every proxy alone and of both ensembles."""
 
-import hashlib
-import json
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,13 +16,14 @@ from zcp.analysis.bootstrap import (
     resampled_rmse,
     resampled_spearman,
 )
-from zcp.analysis.metrics import kendall, rmse, spearman
+from zcp.analysis.metrics import abs_spearman, kendall, rmse
+from zcp.analysis.scores import usable
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.features import ONE_HOT
 from zcp.ensemble.splits import split
 from zcp.study.agreement import agree
+from zcp.study.greenfactory.fits import run_plan
 from zcp.study.greenfactory.hyperparameters import build_tuned
-from zcp.study.greenfactory.progress import run_plan
 from zcp.study.results import Deposit
 
 SCHEMES = ("random", "grouped", "stratified")
@@ -57,24 +54,6 @@ def read_ensembles(tuning: Deposit) -> dict[str, Ensemble]:
     """Return the ensembles that a tuning deposit defines."""
     picks, best = tuning.settings["picks"], tuning.settings["best"]
     return {name: Ensemble(picks[name], best[name]) for name in picks}
-
-
-def evaluate(
-    examples: Examples,
-    ensembles: Mapping[str, Ensemble],
-    scheme: str,
-    seed: int,
-    resamples: Resamples | None = None,
-) -> pd.DataFrame:
-    """Fit the ensembles on the training rows and measure everything on the test rows of each cell.
-
-    Returns:
-        As `measure`.
-    """
-    parts = split(examples, scheme, seed)
-    test = examples.take(parts.test)
-    predicted = {name: e.predict(e.fit(examples, parts.train, seed), test) for name, e in ensembles.items()}
-    return measure(test, predicted, resamples).assign(scheme=scheme, seed=seed)
 
 
 def measure(
@@ -114,7 +93,7 @@ def study(
     *,
     schemes: Sequence[str] = SCHEMES,
     jobs: int = 1,
-    runs: Path | None = None,
+    keep: bool = True,
 ) -> Deposit:
     """Evaluate under every scheme and seed and return the section's deposit.
 
@@ -126,14 +105,12 @@ def study(
         seeds: of splits and forests.
         schemes: how rows are split.
         jobs: processes.
-        runs: folder that keeps what is done, so that a killed study goes on; None keeps nothing.
+        keep: whether single fits are kept, so that a killed study goes on.
     """
     start = time.perf_counter()
     defined = {name: ensemble._asdict() for name, ensemble in ensembles.items()}
-    digest = hashlib.sha256(json.dumps([examples.fingerprint(), defined]).encode()).hexdigest()[:16]
-    path = None if runs is None else runs / f"evaluation-{digest}.jsonl"
-    plan = [(scheme, seed) for scheme in schemes for seed in seeds]
-    blocks = run_plan(plan, partial(_evaluate_unit, examples, ensembles), path, jobs)
+    plan = [(dict(ensembles), scheme, seed) for scheme in schemes for seed in seeds]
+    blocks = run_plan(_evaluate_unit, examples, plan, jobs=jobs, keep=keep)
     cells = pd.DataFrame([row for block in blocks for row in block["cells"]])
     settings = {
         "target": examples.target,
@@ -198,8 +175,8 @@ def _resample(
     values: np.ndarray, accuracy: np.ndarray, weights: np.ndarray, is_prediction: bool
 ) -> dict[str, list[float]]:
     found = {
-        "abs_kendall": resampled_kendall(values, accuracy, weights),
-        "abs_spearman": resampled_spearman(values, accuracy, weights),
+        "abs_kendall": np.abs(resampled_kendall(values, accuracy, weights)),
+        "abs_spearman": np.abs(resampled_spearman(values, accuracy, weights)),
     }
     if is_prediction:
         found["rmse"] = resampled_rmse(values, accuracy, weights)
@@ -229,13 +206,13 @@ def feature_importances(model: Pipeline, features: Sequence[str]) -> pd.Series:
 
 
 def _measure(values: np.ndarray, accuracy: np.ndarray, is_prediction: bool) -> dict[str, float]:
-    signed = kendall(values, accuracy, signed=True)
+    signed = kendall(values, accuracy)
     return {
         "n": len(values),
-        "failed": int((~np.isfinite(values)).sum()),
+        "failed": int((~usable(values)).sum()),
         "kendall": signed,
         "abs_kendall": abs(signed),
-        "abs_spearman": spearman(values, accuracy),
+        "abs_spearman": abs_spearman(values, accuracy),
         "rmse": rmse(values, accuracy) if is_prediction else float("nan"),
     }
 

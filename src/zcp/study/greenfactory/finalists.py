@@ -12,8 +12,6 @@ from zcp.ensemble.examples import Examples
 from zcp.ensemble.splits import Split, split
 from zcp.study.greenfactory.growth import Shape
 from zcp.study.greenfactory.hyperparameters import build_tuned, published_setting
-from zcp.study.greenfactory.published import verdict
-from zcp.study.results import Deposit
 
 #: Different settings that are fitted in full at the end of a search.
 FINALISTS = 3
@@ -36,24 +34,6 @@ def find_winner(finals: pd.DataFrame) -> int:
     """Return the number of the trial whose forest has the least error in full."""
     ours = finals[finals["setting"] != "paper"]
     return int(ours.sort_values("rmse", kind="stable")["setting"].iloc[0])
-
-
-def compare_finals(deposit: Deposit) -> pd.DataFrame:
-    """Return the winner of each ensemble beside the paper's setting on the same rows.
-
-    Returns:
-        ensemble, setting (number of the trial), rmse, low, high, paper_setting (RMSE of the paper's setting),
-        difference, verdict (inside where the winner's interval holds the paper's setting).
-    """
-    finals, rows = deposit.tables["finals"], []
-    for name, trial in deposit.settings["winners"].items():
-        mine = finals[finals["ensemble"] == name]
-        ours = mine.loc[mine["setting"] == str(trial), ["rmse", "low", "high"]].iloc[0].to_dict()
-        paper = float(mine.loc[mine["setting"] == "paper", "rmse"].iloc[0])
-        row = {"ensemble": name, "setting": trial, **ours, "paper_setting": paper}
-        row |= {"difference": ours["rmse"] - paper, "verdict": verdict(paper, ours["low"], ours["high"])}
-        rows.append(row)
-    return pd.DataFrame(rows)
 
 
 def fit_finalists(

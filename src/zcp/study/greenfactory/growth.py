@@ -14,6 +14,11 @@ trees are a forest.
 A tree that may split nodes of $k$ rows only, or only down to a depth, is the full tree cut there: every node
 draws its own candidates, whatever the others do. So one forest serves all values of these two; what must be
 grown anew are other numbers of candidates, other leaves and the bootstrap.
+
+What it buys: the deposited searches of a thousand trials on 6,033 rows took 418 and 258 seconds of trial
+time; their finalists, fitted in full, err 0.9 to 1.8 percent more than estimated. That is short of what was
+asked, four times as fast as plain forests at equal error (`python -m bench` compares them). It stays as long
+as the deposit does: a trial's deposited value is this estimate, and section 4 repeats trials to check it.
 """
 
 from collections.abc import Mapping

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from crepes import ConformalRegressor
 from crepes.extras import DifficultyEstimator
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, cross_val_predict
@@ -27,7 +26,7 @@ from zcp.ensemble.features import FiniteFeatures
 from zcp.ensemble.splits import split
 from zcp.spaces.isomorphism import name_classes
 from zcp.study.agreement import agree
-from zcp.study.greenfactory.fits import MEMORY, fingerprint
+from zcp.study.greenfactory.fits import run_plan
 from zcp.study.results import Deposit
 
 CELL = ["space", "dataset"]
@@ -112,19 +111,12 @@ def evaluate(examples: Examples, name: str, hyperparameters: Mapping[str, Any], 
     return pd.concat(rows, ignore_index=True)
 
 
-@MEMORY.cache(ignore=["examples"])  # type: ignore[untyped-decorator]
-def _kept(
-    examples: Examples, digest: str, name: str, hyperparameters: dict[str, Any], seed: int
-) -> pd.DataFrame:
-    return evaluate(examples, name, hyperparameters, seed)
-
-
 def study(
     examples: Examples, name: str, hyperparameters: Mapping[str, Any], seeds: Sequence[int], *, jobs: int = 1
 ) -> Deposit:
     """Measure coverage under every seed; the deposit `intervals-<target>` holds `cells` and `summary`."""
-    start, digest, found = time.perf_counter(), fingerprint(examples), dict(hyperparameters)
-    blocks = Parallel(n_jobs=jobs)(delayed(_kept)(examples, digest, name, found, seed) for seed in seeds)
+    start, found = time.perf_counter(), dict(hyperparameters)
+    blocks = run_plan(evaluate, examples, [(name, found, seed) for seed in seeds], jobs=jobs)
     cells = pd.concat(blocks, ignore_index=True)
     aims = {"n": ("n", "mean"), "coverage": ("coverage", "mean"), "coverage_std": ("coverage", "std")}
     groups = cells.groupby(["method", "level", *CELL], sort=False)

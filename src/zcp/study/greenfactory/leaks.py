@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 
 from zcp.analysis.metrics import kendall, rmse
 from zcp.ensemble.examples import Examples
@@ -17,7 +16,7 @@ from zcp.ensemble.splits import split
 from zcp.spaces.isomorphism import name_classes
 from zcp.study.agreement import agree
 from zcp.study.greenfactory.evaluation import CELL, Ensemble
-from zcp.study.greenfactory.fits import MEMORY, fingerprint
+from zcp.study.greenfactory.fits import run_plan
 from zcp.study.results import Deposit
 
 CHAIN = ("stratified", "stratified_after", "random", "grouped", "isomorphic")
@@ -57,15 +56,10 @@ def evaluate(examples: Examples, ensemble: Ensemble, scheme: str, seed: int) -> 
     for (space, dataset), cell in test.labels.reset_index(drop=True).groupby(CELL):
         at = cell.index.to_numpy()
         row = {"scheme": scheme, "seed": seed, "space": space, "dataset": dataset, "n": len(at)}
-        row |= {"kendall": kendall(predicted[at], accuracy[at], signed=True)}
+        row |= {"kendall": kendall(predicted[at], accuracy[at])}
         row |= {"rmse": rmse(predicted[at], accuracy[at])}
         rows.append(row | {"exposed": exposed[at].mean(), "copied": copied[at].mean()})
     return pd.DataFrame(rows)
-
-
-@MEMORY.cache(ignore=["examples"])  # type: ignore[untyped-decorator]
-def _kept(examples: Examples, digest: str, ensemble: Ensemble, scheme: str, seed: int) -> pd.DataFrame:
-    return evaluate(examples, ensemble, scheme, seed)
 
 
 def explain(cells: pd.DataFrame) -> pd.DataFrame:
@@ -94,10 +88,9 @@ def summarise(cells: pd.DataFrame) -> pd.DataFrame:
 
 def study(examples: Examples, ensemble: Ensemble, seeds: Sequence[int], *, jobs: int = 1) -> Deposit:
     """Evaluate under every scheme and seed; the deposit holds `cells`, `summary` and `effects`."""
-    start, digest = time.perf_counter(), fingerprint(examples)
-    plan = [(scheme, seed) for scheme in SCHEMES for seed in seeds]
-    found = Parallel(n_jobs=jobs)(delayed(_kept)(examples, digest, ensemble, *each) for each in plan)
-    cells = pd.concat(found, ignore_index=True)
+    start = time.perf_counter()
+    plan = [(ensemble, scheme, seed) for scheme in SCHEMES for seed in seeds]
+    cells = pd.concat(run_plan(evaluate, examples, plan, jobs=jobs), ignore_index=True)
     settings = {"target": examples.target, "seeds": list(seeds), "ensemble": ensemble._asdict()}
     tables = {"cells": cells, "summary": summarise(cells), "effects": explain(cells)}
     provenance = examples.provenance(time.perf_counter() - start)

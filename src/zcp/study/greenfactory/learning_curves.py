@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from sklearn.pipeline import make_pipeline
 
 from zcp.analysis.metrics import kendall
@@ -21,23 +20,13 @@ from zcp.ensemble.splits import split
 from zcp.statistics.seeding import seed_for
 from zcp.study.agreement import agree
 from zcp.study.greenfactory.architectures import choose_columns
-from zcp.study.greenfactory.fits import MEMORY, fingerprint
+from zcp.study.greenfactory.fits import run_plan
 from zcp.study.results import Deposit
 
 CELL = ["space", "dataset"]
 SIZES = (10, 30, 100, 300, 1_000, 2_000, 5_000)
 KINDS = ("proxies", "encoding", "both")
 SETTINGS = {"max_features": 0.5, "min_samples_leaf": 1, "bootstrap": False}
-# Measured on other data (TSS CIFAR-10, thirteen published proxies, extra trees, random test set), as the
-# brief of this study states them: networks -> Kendall's correlation.
-LEADS = pd.DataFrame(
-    {
-        "size": [100, 300, 1_000, 2_000, 7_900],
-        "proxies": [0.798, 0.824, 0.846, 0.859, 0.875],
-        "encoding": [0.544, 0.629, 0.750, 0.813, 0.895],
-        "both": [0.777, 0.826, 0.853, 0.873, 0.910],
-    }
-)
 
 
 def sizes_for(available: int, sizes: Sequence[int] = SIZES) -> list[int]:
@@ -68,7 +57,7 @@ def measure_point(examples: Examples, space: str, dataset: str, seed: int, size:
         features = choose_columns(examples.take(np.concatenate([train, test])), kind).to_numpy()
         model = make_pipeline(*CANDIDATES["extra trees"].build(SETTINGS, seed))
         model.fit(features[:size], accuracy[train])
-        found[kind] = kendall(model.predict(features[size:]), accuracy[test], signed=True)
+        found[kind] = kendall(model.predict(features[size:]), accuracy[test])
     found["best proxy"] = _best_proxy(examples, train, test)
     key = {"space": space, "dataset": dataset, "seed": seed, "size": size, "n": len(test)}
     return pd.DataFrame([{**key, "model": name, "kendall": tau} for name, tau in found.items()])
@@ -76,22 +65,17 @@ def measure_point(examples: Examples, space: str, dataset: str, seed: int, size:
 
 def _best_proxy(examples: Examples, train: np.ndarray, test: np.ndarray) -> float:
     accuracy, features = examples.accuracy.to_numpy(), examples.features.drop(columns=ONE_HOT)
-    taus = {c: kendall(features[c].to_numpy()[train], accuracy[train], signed=True) for c in features}
+    taus = {c: kendall(features[c].to_numpy()[train], accuracy[train]) for c in features}
     best = max(taus, key=lambda name: np.nan_to_num(abs(taus[name])))
     sign = -1.0 if taus[best] < 0 else 1.0
-    return sign * kendall(features[best].to_numpy()[test], accuracy[test], signed=True)
-
-
-@MEMORY.cache(ignore=["examples"])  # type: ignore[untyped-decorator]
-def _kept(examples: Examples, digest: str, space: str, dataset: str, seed: int, size: int) -> pd.DataFrame:
-    return measure_point(examples, space, dataset, seed, size)
+    return sign * kendall(features[best].to_numpy()[test], accuracy[test])
 
 
 def study(
     examples: Examples, seeds: Sequence[int], *, sizes: Sequence[int] = SIZES, jobs: int = 1
 ) -> Deposit:
     """Measure every curve; the deposit `learning_curves-<target>` holds `points` and `summary`."""
-    start, digest = time.perf_counter(), fingerprint(examples)
+    start = time.perf_counter()
     cells = examples.labels[CELL].drop_duplicates().itertuples(index=False, name=None)
     plan = [
         (space, dataset, seed, size)
@@ -99,8 +83,7 @@ def study(
         for seed in seeds
         for size in sizes_for(len(choose_rows(examples, space, dataset, seed)[1]), sizes)
     ]
-    found = Parallel(n_jobs=jobs)(delayed(_kept)(examples, digest, *each) for each in plan)
-    points = pd.concat(found, ignore_index=True)
+    points = pd.concat(run_plan(measure_point, examples, plan, jobs=jobs), ignore_index=True)
     points["all"] = points["size"] == points.groupby([*CELL, "seed"])["size"].transform("max")
     settings = {"target": examples.target, "seeds": list(seeds), "sizes": list(sizes), **SETTINGS}
     tables = {"points": points, "summary": summarise(points)}

@@ -8,7 +8,6 @@ but the errors of about 24 points that the paper prints for linear models on raw
 value gives (section 2 of the study).
 """
 
-import math
 from functools import cache
 
 import pandas as pd
@@ -40,20 +39,6 @@ COLUMNS = {
 }
 ENSEMBLES = ("GreenFactory", "GreenFactory-Fast")
 PROXIES = tuple(sorted(column for column in COLUMNS.values() if column not in ENSEMBLES))
-
-
-def verdict(published: float, low: float, high: float) -> str:
-    """Return how ours stands to a published value.
-
-    Returns:
-        `inside` where our interval [low, high] holds the published value, `above` or `below` where ours lies
-        on that side of it, and the empty string where one of the three does not exist.
-    """
-    if not (math.isfinite(published) and math.isfinite(low) and math.isfinite(high)):
-        return ""
-    if published < low:
-        return "above"
-    return "below" if published > high else "inside"
 
 
 @cache

@@ -3,8 +3,6 @@
 import time
 import warnings
 from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +14,8 @@ from zcp.analysis.metrics import rmse
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.regressors import NEEDS_SCALING, REGRESSORS, build_regressor
 from zcp.ensemble.splits import split
-from zcp.paths import RUNS
 from zcp.study.agreement import FACTOR, agree, largest_tolerance, name_groups, read_spreads
-from zcp.study.greenfactory.progress import run_plan
-from zcp.study.greenfactory.published import read_table, verdict
+from zcp.study.greenfactory.fits import run_plan
 from zcp.study.results import Deposit
 
 # Treatment -> (scheme of the split, features standardised?). The first three are the paper's columns.
@@ -41,7 +37,7 @@ def compare_regressors(
     regressors: Sequence[str] = tuple(REGRESSORS),
     treatments: Sequence[str] = tuple(TREATMENTS),
     jobs: int = 1,
-    path: Path | None = None,
+    keep: bool = False,
 ) -> pd.DataFrame:
     """Fit every regressor under every treatment and seed; the seed sets the split and the regressor.
 
@@ -51,7 +47,7 @@ def compare_regressors(
         regressors: names.
         treatments: names.
         jobs: processes.
-        path: a file that keeps every fit, so that a killed run goes on where it stopped.
+        keep: whether single fits are kept, so that a killed run goes on where it stopped.
 
     Returns:
         One row a fit: regressor, data (the treatment), seed, rmse (percent, on the validation rows: the
@@ -65,24 +61,22 @@ def compare_regressors(
         for seed in (seeds if data in PUBLISHED else seeds[:OWN_SEEDS])
         if TREATMENTS[data][1] or name not in NEEDS_SCALING
     ]
-    fits = run_plan(plan, partial(_fit, examples, Resamples(examples.architectures)), path, jobs)
+    fits = run_plan(_fit, examples, plan, jobs=jobs, keep=keep)
     return pd.DataFrame(
         [dict(zip(KEYS, item, strict=True)) | fit for item, fit in zip(plan, fits, strict=True)]
     )
 
 
-def study(examples: Examples, seeds: Sequence[int], *, jobs: int = 1, runs: Path | None = RUNS) -> Deposit:
+def study(examples: Examples, seeds: Sequence[int], *, jobs: int = 1) -> Deposit:
     """Return the section's deposit: the table `fits` and, over seeds, its `summary`.
 
     Args:
         examples: the rows.
         seeds: of splits and regressors.
         jobs: processes.
-        runs: folder that keeps single fits; None keeps nothing.
     """
     start = time.perf_counter()
-    path = None if runs is None else runs / f"model_selection-{examples.fingerprint()}.jsonl"
-    fits = compare_regressors(examples, seeds, jobs=jobs, path=path)
+    fits = compare_regressors(examples, seeds, jobs=jobs, keep=True)
     tables = {"fits": fits.drop(columns="resampled"), "summary": summarise(fits)}
     settings: dict[str, Any] = {"target": examples.target, "seeds": list(seeds), "treatments": TREATMENTS}
     settings |= {"features": list(examples.features), "resamples": RESAMPLES}
@@ -106,16 +100,7 @@ def summarise(fits: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def compare_with_paper(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return the summary beside the paper's mean and deviation: difference of the means, and verdict."""
-    paper = read_table("2").pivot(index=["name", "data"], columns="metric", values="value").astype(float)
-    paper = paper.rename(columns={"rmse_mean": "paper_mean", "rmse_std": "paper_std"}).reset_index()
-    both = summary.merge(paper.rename(columns={"name": "regressor"}), on=["regressor", "data"], how="left")
-    verdicts = [verdict(*row) for row in both[["paper_mean", "low", "high"]].to_numpy()]
-    return both.assign(difference=both["mean"] - both["paper_mean"], verdict=verdicts)
-
-
-def _fit(examples: Examples, resamples: Resamples, name: str, data: str, seed: int) -> dict[str, object]:
+def _fit(examples: Examples, name: str, data: str, seed: int) -> dict[str, object]:
     start = time.perf_counter()
     scheme, standardize = TREATMENTS[data]
     parts = split(examples, scheme, seed)
@@ -125,7 +110,9 @@ def _fit(examples: Examples, resamples: Resamples, name: str, data: str, seed: i
         warnings.simplefilter("always")
         model.fit(train.features, train.accuracy)
     predicted, measured = model.predict(held.features), held.accuracy.to_numpy()
-    resampled = resampled_rmse(predicted, measured, resamples.weigh(held.architectures))
+    resampled = resampled_rmse(
+        predicted, measured, Resamples(examples.architectures).weigh(held.architectures)
+    )
     return {
         "rmse": rmse(predicted, measured),
         "n": len(held),

@@ -14,16 +14,16 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 
-from zcp.analysis.metrics import kendall, rmse
+from zcp.analysis.metrics import abs_kendall, kendall, rmse
+from zcp.analysis.scores import usable
 from zcp.ensemble.candidates import CANDIDATES
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.features import ONE_HOT
 from zcp.ensemble.splits import split
 from zcp.study.agreement import agree
 from zcp.study.greenfactory.descriptors import replace_names
-from zcp.study.greenfactory.fits import MEMORY, fingerprint
+from zcp.study.greenfactory.fits import run_plan
 from zcp.study.results import Deposit
 
 T = TypeVar("T", pd.Series, pd.DataFrame)
@@ -62,9 +62,9 @@ def code_rows(examples: Examples, coding: str, descriptors: pd.DataFrame) -> pd.
 
 
 def _ranks_in_cells(values: T, labels: pd.DataFrame) -> T:
-    """Return ranks within each cell as shares of its size; what is not finite ranks lowest."""
-    finite = values.where(np.isfinite(values), -np.inf)
-    ranks: T = finite.groupby([labels["space"], labels["dataset"]]).rank(pct=True)
+    """Return ranks within each cell as shares of its size; what does not exist ranks lowest."""
+    known = values.where(usable(values), -np.inf)
+    ranks: T = known.groupby([labels["space"], labels["dataset"]]).rank(pct=True)
     return ranks
 
 
@@ -88,15 +88,10 @@ def evaluate(examples: Examples, plan: Plan, descriptors: pd.DataFrame, seed: in
     for (space, dataset), cell in labels.iloc[test].reset_index(drop=True).groupby(CELL):
         at = cell.index.to_numpy()
         row = {**plan._asdict(), "seed": seed, "space": space, "dataset": dataset, "n": len(at)}
-        row |= {"train": len(train), "kendall": kendall(predicted[at], accuracy[test][at], signed=True)}
+        row |= {"train": len(train), "kendall": kendall(predicted[at], accuracy[test][at])}
         error = float("nan") if by_rank else rmse(predicted[at], accuracy[test][at])
         rows.append(row | {"rmse": error})
     return pd.DataFrame(rows)
-
-
-@MEMORY.cache(ignore=["examples"])  # type: ignore[untyped-decorator]
-def _kept(examples: Examples, digest: str, plan: Plan, descriptors: pd.DataFrame, seed: int) -> pd.DataFrame:
-    return evaluate(examples, plan, descriptors, seed)
 
 
 def best_proxy(examples: Examples, seed: int) -> pd.DataFrame:
@@ -125,16 +120,15 @@ def _cells(examples: Examples) -> list[tuple[tuple[str, str], np.ndarray]]:
 
 def _proxy_taus(examples: Examples, rows: np.ndarray, proxies: Sequence[str]) -> pd.Series:
     accuracy = examples.accuracy.to_numpy()[rows]
-    taus = {p: kendall(examples.features[p].to_numpy()[rows], accuracy) for p in proxies}
+    taus = {p: abs_kendall(examples.features[p].to_numpy()[rows], accuracy) for p in proxies}
     return pd.Series(taus).fillna(0.0)
 
 
 def study(examples: Examples, descriptors: pd.DataFrame, seeds: Sequence[int], *, jobs: int = 1) -> Deposit:
     """Run every plan; the deposit `transfer-<target>` holds `cells`, `summary`, `proxies`, `descriptors`."""
-    start, digest = time.perf_counter(), fingerprint(examples)
-    work = [(plan, seed) for seed in seeds for plan in plans(examples)]
-    found = Parallel(n_jobs=jobs)(delayed(_kept)(examples, digest, p, descriptors, s) for p, s in work)
-    cells = pd.concat(found, ignore_index=True)
+    start = time.perf_counter()
+    work = [(plan, descriptors, seed) for seed in seeds for plan in plans(examples)]
+    cells = pd.concat(run_plan(evaluate, examples, work, jobs=jobs), ignore_index=True)
     proxies = pd.concat([best_proxy(examples, seed) for seed in seeds], ignore_index=True)
     tables = {"cells": cells, "summary": summarise(cells), "proxies": proxies, "descriptors": descriptors}
     settings = {"target": examples.target, "seeds": list(seeds), "model": MODEL, **SETTINGS}

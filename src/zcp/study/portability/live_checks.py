@@ -35,7 +35,6 @@ from zcp.study.greenfactory import (
     intervals,
     leaks,
     learning_curves,
-    populations,
     release,
     selection,
     transfer,
@@ -70,7 +69,7 @@ def _paper(target: str) -> Examples:
 
 @cache
 def _whole(target: str) -> Examples:
-    return populations.add_az_nas(read_examples(SCORES, target))
+    return read_examples(SCORES, target)
 
 
 @cache

@@ -28,7 +28,7 @@ from zcp.study.agreement import PARTS
 from zcp.study.portability.live_checks import live_checks, run_check
 from zcp.study.portability.processors import SETTINGS, cpu_flags, usable_settings
 from zcp.study.portability.spreads import ROW, measure_spreads, moved_choices, write_spreads
-from zcp.study.portability.ulps import moved_inputs
+from zcp.study.ulps import moved_inputs
 
 #: Seeds of the moves that spreads are measured with, and of one that the command tries the tolerances on.
 SEEDS, FRESH = (1, 2, 3), 11
@@ -60,7 +60,7 @@ class Outcome(NamedTuple):
 
 
 def run_values(seed: int, networks_only: bool, folder: Path, names: Sequence[str] = ()) -> list[str]:
-    """Write the values of every live check in this process (`zcp.study.portability.live_checks.run_check`), a file a check.
+    """Write the values of every live check in this process, a file a check; see `run_check`.
 
     Args:
         seed: of the moves of the inputs; 0 moves nothing.

@@ -1,7 +1,7 @@
 """Agreement with the reference implementations, on weights and inputs that numpy alone can make.
 
 A golden file holds, for a few architectures, the values that the original authors' code gave. The recipe for
-weights and inputs is the file's own `recipe`, which `zcp.recipe` implements.
+weights and inputs is the file's own `recipe`, which `zcp.golden.recipe` implements.
 """
 
 import json
@@ -16,9 +16,9 @@ from torch import nn
 
 from zcp.data.datasets import DATASETS
 from zcp.errors import InputError
+from zcp.golden.recipe import RecipeDraw, recipe_batches, recipe_weights
+from zcp.golden.rounding import eznas_interval, jittered
 from zcp.proxies.registry import REGISTRY
-from zcp.recipe import RecipeDraw, recipe_batches, recipe_weights
-from zcp.rounding import eznas_interval, jittered
 from zcp.scoring import score
 from zcp.spaces import get_space
 
@@ -42,7 +42,7 @@ PROXY = {
 #: Numbers that a reference returns where there is no value; zcp gives NaN.
 STANDS_FOR_NAN = {"ntk_kappa": 1e5}
 #: Values that rounding may decide, in these precisions: whether it does is found out on the network, by
-#: moving every layer's output by one unit in the last place (`zcp.rounding`), so many times.
+#: moving every layer's output by one unit in the last place (`zcp.golden.rounding`), so many times.
 ROUNDED = {
     "synflow_bn": ("float32", "float64"),
     **dict.fromkeys(("plain", "ntk_kappa", "ntk_lambda_min"), ("float32",)),

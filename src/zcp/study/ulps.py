@@ -80,10 +80,10 @@ def moved_inputs(seed: int) -> Iterator[None]:
     Stand-ins take the place of the functions that read and draw, in every module of this package; what was
     read before stays as it is.
     """
-    from zcp import recipe
     from zcp.collect import load_scores
     from zcp.data import batches as inputs
     from zcp.ensemble.regressors import build_regressor
+    from zcp.golden import recipe
     from zcp.statistics import network as statistics
     from zcp.statistics.initialisation import initialise
     from zcp.study.deeper_look import decay, perturbation, published
