@@ -52,7 +52,7 @@ def test_a_changed_value_is_a_miss(tmp_path, key):
 )
 def test_what_rounding_may_decide_can_miss(tmp_path, key, factor):
     content = only("sss-0", key)
-    assert {line.ok for line in check(write(tmp_path, content))} == {True}
+    assert False not in {line.ok for line in check(write(tmp_path, content))}
     content["values"]["sss-0"][key]["float64"] *= factor
     assert {line.ok for line in check(write(tmp_path, content))} == {False}
 

@@ -95,7 +95,10 @@ def test_workers_end_when_their_collector_is_killed():
     )
     script = Path(__file__).with_name("unused.py")
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=script.parent, env=os.environ
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        cwd=script.parent,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     process.stdout.readline()
     workers = psutil.Process(process.pid).children(recursive=True)

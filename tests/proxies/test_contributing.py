@@ -20,7 +20,7 @@ ORDER = """
 zico params flops grad_norm snip plain grasp fisher l2_norm nasi grad_norm_l2 jacob_cov epe_nas
 naswot synflow log_synflow synflow_bn zen ntk_cond ntk_trace ntk_lambda_max ntk_lambda_min
 linear_regions te_nas expressivity progressivity trainability expressivity_literal
-progressivity_literal nngp gennas eznas eznas_exact
+progressivity_literal nngp gennas eznas eznas_literal
 """
 
 

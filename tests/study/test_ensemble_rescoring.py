@@ -32,7 +32,9 @@ def test_without_images_nothing_is_scored_that_reads_them_or_their_labels():
     again = rescoring.choose_proxies(deposited, images=False)
     assert {"params", "zen", "trainability"} <= {*again}
     assert not {"grad_norm", "naswot", "greenmachine_f", "greenmachine_g"} & {*again}
-    assert rescoring.choose_proxies(deposited, images=True) == list(deposited.attrs["settings"]["proxies"])
+    every = list(deposited.attrs["settings"]["proxies"])
+    every.remove("eznas")  # of an older definition
+    assert rescoring.choose_proxies(deposited, images=True) == every
 
 
 def test_all_rows_are_scored_again_into_a_store(scores, tmp_path):

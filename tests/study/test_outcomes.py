@@ -43,8 +43,7 @@ def test_check_that_agrees_leaves_a_record_and_no_box(shown, glued):
     ((record, metadata),) = shown
     assert json.loads(record[pages.TEXT]) == {"check": f"{__name__}.agrees", "values": 3, "message": ""}
     assert glued_name({"metadata": metadata}).startswith(pages.RECORD)
-    wide = TABLE.drop(columns="agrees").rename(columns={"difference": "tau_difference"})
-    pages.show_agreement("slice", wide)
+    pages.show_agreement("slice", TABLE.assign(agrees=True, quantity="tau"))
     assert glued["slice"] == "3 values agree; the largest difference is 5.0e-01 in `tau`."
 
 

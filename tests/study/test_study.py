@@ -106,7 +106,7 @@ def test_page_of_a_crashed_section_keeps_what_was_computed_and_tells_the_error(s
     path = write(tmp_path / "notebooks" / "02_b.ipynb", "x: int = 0  # nothing")
     notebook = nbformat.read(path, 4)
     notebook.cells.insert(0, prose("# Title\n\n**Question.** Why?\n\n**Answer.** {glue:md}`late`"))
-    glue = "from zcp import pages\npages.show_text('early', 'word')"
+    glue = "from zcp.study import pages\npages.show_text('early', 'word')"
     notebook.cells += [make(glue), prose("Early: {glue:md}`early`"), make("raise ValueError('<gone>')")]
     notebook.cells += [make("pages.show_text('late', 'x')"), prose("```{glue:figure} late\n```")]
     nbformat.write(notebook, path)
