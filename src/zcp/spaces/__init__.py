@@ -16,7 +16,7 @@ from zcp.statistics.initialisation import initialise
 
 __all__ = ["ALL_SPACES", "SPACES", "Space", "build", "get_space", "register_space"]
 
-Kind = TypeVar("Kind", bound=type[Space])
+S = TypeVar("S", bound=type[Space])
 
 #: The spaces of NATS-Bench, which the study collects by default.
 SPACES: dict[str, Space] = {space.name: space for space in (TopologySpace(), SizeSpace())}
@@ -24,7 +24,7 @@ SPACES: dict[str, Space] = {space.name: space for space in (TopologySpace(), Siz
 ALL_SPACES: dict[str, Space] = SPACES | {space.name: space for space in (TransNASSpace(), DartsSpace())}
 
 
-def register_space(kind: Kind) -> Kind:
+def register_space(kind: S) -> S:
     """Register a search space of one's own, as a decorator of its class.
 
     The class derives from `Space` and has its `name`, its `size`, and the methods `arch`, `index`, `network`.

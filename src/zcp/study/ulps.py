@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from zcp.data.batches import Batch
 from zcp.statistics.seeding import generator, seed_for
 
-Table = TypeVar("Table", pd.DataFrame, pd.Series)
+T = TypeVar("T", pd.DataFrame, pd.Series)
 
 
 def move_values(values: NDArray[np.float64], *seed: object) -> NDArray[np.float64]:
@@ -37,7 +37,7 @@ def move_values(values: NDArray[np.float64], *seed: object) -> NDArray[np.float6
     return moved.reshape(values.shape)
 
 
-def move_table(table: Table, *seed: object) -> Table:
+def move_table(table: T, *seed: object) -> T:
     """Return a table, or a column, with every float moved, see `move_values`."""
     if isinstance(table, pd.Series):
         moved = table.copy()
