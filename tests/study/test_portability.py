@@ -121,6 +121,8 @@ def test_measured_spreads_are_put_beside_the_others(tmp_path):
 
 
 def test_settings_that_a_processor_lacks_are_named():
+    assert processors.usable_settings({"sse4_1", "sse4_2", "avx2", "avx512f"})[1] == []
+    assert "ATen avx2" in processors.usable_settings({"sse4_1", "sse4_2", "avx2"})[1]
     able, unable = processors.usable_settings({"sse4_1", "sse4_2"})
     assert {"ATen avx2", "oneDNN AVX2", "MKL AVX2"} == {*unable}
     assert {"oldest", "MKL compatible", "one thread", "two threads"} <= {*able}

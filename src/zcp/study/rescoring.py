@@ -15,7 +15,7 @@ from zcp.collect.settings import Origin
 from zcp.errors import InputError
 from zcp.proxies.registry import get_proxy
 from zcp.statistics.seeding import seed_for
-from zcp.study.agreement import agree, name_groups, read_spreads, tabulate
+from zcp.study.agreement import FACTOR, agree, name_groups, read_spreads, tabulate
 from zcp.study.results import Deposit
 from zcp.study.ulps import moved_inputs
 from zcp.versions import versions
@@ -111,8 +111,14 @@ def compare(
     size = size.merge(_interquartile(scores, proxies), on=[*CELL, "proxy"], how="left", validate="m:1")
     values = size["score_deposited"].where(np.isfinite(size["score_deposited"])).abs().fillna(0.0)
     cap = CAP * size["range"].where(size["range"] > 0, values).fillna(0.0)
-    floor = (SINGLE * values).to_numpy(float)
+    single = (SINGLE * values).to_numpy(float)
     spreads = _spreads_of(size, name, settings) if measure else read_spreads()
+    # A few moves may by chance leave one network where it was: its proxy's median over networks counts, too.
+    groups = pd.Series(name_groups(size, [*KEY, "proxy"]), size.index)
+    here = spreads[spreads["deposit"].eq("scores") & spreads["table"].eq(name)]
+    relative = groups.map(here.set_index("group")["spread"].astype(float)) / values
+    typical = relative.groupby(size["proxy"]).transform("median").fillna(0.0) * values
+    floor = np.maximum(single, FACTOR * typical.to_numpy(float))
     return agree(
         found,
         Deposit("scores", {}, {name: deposited}),
@@ -120,7 +126,7 @@ def compare(
         keys=[*KEY, "proxy"],
         measured=["score"],
         by=[*KEY, "proxy"],
-        cap=np.maximum(cap.to_numpy(float), floor),
+        cap=np.maximum(cap.to_numpy(float), single),
         resolution=floor,
         spreads=spreads,
     )

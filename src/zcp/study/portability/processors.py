@@ -9,10 +9,17 @@ from typing import NamedTuple
 
 
 class Setting(NamedTuple):
-    """The environment of another processor, and the instructions that this one needs to play it."""
+    """The environment of another processor.
+
+    Attributes:
+        variables: of the environment.
+        needs: instructions that this processor must have to play it.
+        beyond: instructions without which this processor is that other one already.
+    """
 
     variables: dict[str, str]
     needs: str = ""
+    beyond: str = ""
 
 
 OLDEST = {
@@ -25,11 +32,11 @@ OLDEST = {
 SETTINGS = {
     "oldest": Setting(OLDEST, "sse4_2"),
     "ATen default": Setting({"ATEN_CPU_CAPABILITY": "default"}),
-    "ATen avx2": Setting({"ATEN_CPU_CAPABILITY": "avx2"}, "avx2"),
+    "ATen avx2": Setting({"ATEN_CPU_CAPABILITY": "avx2"}, "avx2", "avx512f"),
     "oneDNN SSE41": Setting({"ONEDNN_MAX_CPU_ISA": "SSE41"}, "sse4_1"),
-    "oneDNN AVX2": Setting({"ONEDNN_MAX_CPU_ISA": "AVX2"}, "avx2"),
+    "oneDNN AVX2": Setting({"ONEDNN_MAX_CPU_ISA": "AVX2"}, "avx2", "avx512f"),
     "MKL SSE4_2": Setting({"MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}, "sse4_2"),
-    "MKL AVX2": Setting({"MKL_ENABLE_INSTRUCTIONS": "AVX2"}, "avx2"),
+    "MKL AVX2": Setting({"MKL_ENABLE_INSTRUCTIONS": "AVX2"}, "avx2", "avx512f"),
     "MKL compatible": Setting({"MKL_CBWR": "COMPATIBLE"}),
     "one thread": Setting({"OMP_NUM_THREADS": "1"}),
     "two threads": Setting({"OMP_NUM_THREADS": "2"}),
@@ -43,8 +50,6 @@ def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> set[str]:
 
 
 def usable_settings(flags: set[str]) -> tuple[dict[str, Setting], list[str]]:
-    """Return the settings that a processor with these instruction sets can execute, and the others' names."""
-    able = {
-        name: setting for name, setting in SETTINGS.items() if not setting.needs or setting.needs in flags
-    }
+    """Return the settings that change what a processor with these instructions does, and the others' names."""
+    able = {name: each for name, each in SETTINGS.items() if {each.needs, each.beyond} - {""} <= flags}
     return able, [name for name in SETTINGS if name not in able]
