@@ -50,6 +50,6 @@ def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> set[str]:
 
 
 def usable_settings(flags: set[str]) -> tuple[dict[str, Setting], list[str]]:
-    """Return the settings that change what a processor with these instructions does, and the others' names."""
+    """Return the settings that change what a processor of these flags does, and the others' names."""
     able = {name: each for name, each in SETTINGS.items() if {each.needs, each.beyond} - {""} <= flags}
     return able, [name for name in SETTINGS if name not in able]
