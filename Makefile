@@ -2,7 +2,7 @@
 # Everything is installed into .venv, once; nothing else on the machine is changed.
 
 # The first of these that runs and can make an environment: a shim that is there but fails is not one.
-runs = $(shell p=$$(command -v python$(1)) && "$$p" -c 'import ensurepip' > /dev/null 2>&1 && echo "$$p")
+runs = $(shell IFS=:; for d in $$PATH; do "$$d/python$(1)" -c 'import ensurepip' > /dev/null 2>&1 && echo "$$d/python$(1)" && break; done)
 ifndef PYTHON
 PYTHON := $(or $(call runs,3.11),$(call runs,3.13),$(call runs,3.12))
 endif

@@ -118,6 +118,8 @@ def _read(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, An
         raise InputError(f"cannot read the golden file {path}: {error}") from error
     try:
         values, layouts = content["values"], content["archs"]
+        if not values:
+            raise InputError(f"{path} holds no golden values: nothing would be compared")
         for arch, entries in values.items():
             get_space(layouts[arch]["space"]).index(layouts[arch]["spec"])
             for key, entry in entries.items():

@@ -9,6 +9,7 @@ from zcp import kernels
 from zcp.errors import Undefined
 from zcp.kernels.exact import log_determinant
 from zcp.proxies.registry import proxy
+from zcp.statistics.activation_patterns import require_numbers
 from zcp.statistics.network import Statistics
 
 
@@ -26,5 +27,6 @@ def naswot(s: Statistics) -> float:
     kernel = torch.zeros(len(s.data.inputs), len(s.data.inputs), device=s.device, dtype=torch.float64)
     # Edges that leave one node of a cell begin with ReLUs of the same tensor: one product serves them all.
     for tensor, count in Counter(call.input for call in calls).items():
+        require_numbers(tensor)
         kernel += count * kernels.agreements(tensor.detach())
     return log_determinant(kernel)

@@ -6,11 +6,28 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zcp.errors import Undefined
+
 Patterns = NDArray[np.uint8]
 
 
+def require_numbers(activations: Tensor) -> None:
+    """Raise where an activation is NaN: it is neither on nor off, and no comparison says so.
+
+    Raises:
+        Undefined: then.
+    """
+    if activations.isnan().any():
+        raise Undefined("an activation is NaN, so there is no pattern of units that are on")
+
+
 def pack(activations: Tensor) -> Patterns:
-    """Return the pattern `activations > 0` of each sample, eight units a byte: (B, ceil(units / 8))."""
+    """Return the pattern `activations > 0` of each sample, eight units a byte: (B, ceil(units / 8)).
+
+    Raises:
+        Undefined: if an activation is NaN.
+    """
+    require_numbers(activations)
     return np.packbits((activations.detach() > 0).flatten(1).cpu().numpy(), axis=1)
 
 

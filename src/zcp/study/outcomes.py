@@ -54,8 +54,8 @@ def read_outcome(copy: Path) -> Outcome:
     if not copy.exists():
         raise InputError(f"section {copy.stem} was not executed; run `zcp run {copy.stem}` or `zcp study`")
     notebook = nbformat.reads(copy.read_text(encoding="utf-8"), as_version=4)
-    run: dict[str, Any] = notebook.metadata["papermill"]
-    if not run["end_time"]:
+    run: dict[str, Any] = notebook.metadata.get("papermill", {})
+    if not run.get("end_time"):
         raise InputError(f"section {copy.stem} did not run to its end; run `zcp run {copy.stem}` again")
     outputs = [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
     checks = [json.loads(o.data[TEXT]) for o in outputs if glued_name(o).startswith(RECORD)]

@@ -141,7 +141,8 @@ def _compared(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _count(frame: pd.DataFrame) -> int:
-    return len(_compared(frame))
+    # A table that nothing was compared in has no verdicts.
+    return len(_compared(frame)) if "agrees" in frame else 0
 
 
 def show_number(name: str, value: float, form: str = "{:.2f}") -> None:
@@ -207,6 +208,6 @@ def show_deposit_note() -> None:
     else:
         note = (
             "```{note}\nWhat the page shows is deposited; every correlation was computed again, with ground "
-            "truth from the data folder, and agrees.\n```"
+            "truth from the data folder, and compared.\n```"
         )
     show_text("data_note", note)

@@ -1,12 +1,15 @@
 """Results that are deposited in `data/results`: tables with what made them.
 
 A deposit is one JSON file: the settings it was computed with, its provenance (versions, SHA-256 of the
-scores, seconds) and named tables of aggregates. It never holds ground truth of single architectures.
+scores, seconds), named tables of aggregates, and a seal, the digest of all this: pages show more of it than
+they compute again. It never holds ground truth of single architectures.
 """
 
+import hashlib
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +61,7 @@ def write(deposit: Deposit, folder: Path = RESULTS) -> Path:
         "tables": "{\n" + ",\n".join(_dump_table(n, t) for n, t in deposit.tables.items()) + "\n}",
     }
     text = "{\n" + ",\n".join(f'"{key}": {value}' for key, value in parts.items()) + "\n}\n"
+    text = text.removesuffix("\n}\n") + f',\n"seal": "{_seal(json.loads(text))}"\n}}\n'
     unfinished = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         unfinished.write_text(text)
@@ -71,7 +75,7 @@ def read(name: str, folder: Path = RESULTS) -> Deposit:
     """Read the deposit called `name`.
 
     Raises:
-        InputError: if there is none, or it is not a deposit.
+        InputError: if there is none, or it is not a deposit, or not as it was written.
     """
     path = folder / f"{name}.json"
     if not path.is_file():
@@ -79,18 +83,29 @@ def read(name: str, folder: Path = RESULTS) -> Deposit:
     try:
         found = json.loads(path.read_text())
         tables = {key: pd.DataFrame(t["data"], columns=t["columns"]) for key, t in found["tables"].items()}
-        return Deposit(found["name"], found["settings"], tables, found["provenance"])
+        deposit, seal = Deposit(found["name"], found["settings"], tables, found["provenance"]), found["seal"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not a whole deposit ({error!r}); restore it or make it again") from error
+    if seal != _seal(found):
+        raise InputError(f"{path} is not as it was written (its seal is broken); restore it or make it again")
+    return deposit
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    """Return the digest of everything that a deposit says, shown or compared, however it is laid out."""
+    told = {key: value for key, value in content.items() if key != "seal"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def require_same_scores(deposit: Deposit, scores: Path) -> None:
-    """Raise unless the deposit was made from this very scores file.
+    """Raise unless the deposit was made from this very scores file, or from this and others.
 
     Raises:
         DisagreementError: if it was made from another one.
     """
     made_from, have = deposit.provenance.get("scores_sha256"), sha256(scores)
+    if isinstance(made_from, dict):
+        made_from = made_from.get(scores.stem)
     if made_from != have:
         raise DisagreementError(
             f"the deposit {deposit.name} was made from scores with SHA-256 {str(made_from)[:12]}…, but "

@@ -31,7 +31,7 @@ from zcp.study.deeper_look.collected import (
 )
 from zcp.study.deeper_look.heatmaps import correlate_pairs, to_matrix
 from zcp.study.deeper_look.published import SCORES, post_tables, published_scores, score_table
-from zcp.study.results import Deposit
+from zcp.study.results import Deposit, require_same_scores
 from zcp.versions import versions
 
 #: Resamples of an interval.
@@ -168,8 +168,11 @@ def check(space: str, deposit: Deposit) -> dict[str, pd.DataFrame]:
         The compared rows by table.
 
     Raises:
-        DisagreementError: if a count differs, or another value by more than its measured tolerance.
+        DisagreementError: if it was made from other scores, a count differs, or another value by more than
+            its measured tolerance.
     """
+    for file in deposit.provenance["scores_sha256"]:
+        require_same_scores(deposit, scores_path(file))
     live = {"pairs": correlate_scores(space)}
     keys = {"pairs": ["scores", "a", "b"], "correlations": KEYS}
     if data_folder() is not None:
