@@ -94,7 +94,9 @@ def test_fast_is_plain_in_single_precision():
     for unit in networks():
         conditioned = rounding(*unit) < CONDITIONED
         multiplying += not conditioned
-        outside[conditioned].update(list(differing(*unit, torch.float32)))
+        # The signs of gradients near zero are those of rounding, and eznas reads nothing but signs: it is
+        # compared in double precision, above.
+        outside[conditioned].update(p for p in differing(*unit, torch.float32) if p != "eznas")
     assert outside[True] == {}
     assert multiplying <= 12
     # The others keep most of their scores.

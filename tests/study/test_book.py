@@ -132,7 +132,10 @@ def test_tampered_deposit_and_crash_are_named_on_the_first_page_and_their_own(tm
     shutil.copy(run_small(tmp_path, "01_fine", "x: int = 1  # nothing", WRONG.split("other")[0]), copies[0])
     shutil.copy(run_tampered(names[1], tmp_path), copies[1])
     shutil.copy(run_small(tmp_path, "03_crash", "x: int = 1  # nothing", "undefined_name"), copies[2])
-    (tmp_path / "_config.yml").write_text((PROJECT / "_config.yml").read_text().split("bibtex_bib")[0])
+    config = yaml.safe_load((PROJECT / "_config.yml").read_text())
+    del config["bibtex_bibfiles"]
+    config["sphinx"] = {"extra_extensions": ["zcp.study.buttons"]}
+    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config))
     page, outcomes = book.build(folder, tmp_path / "_config.yml")
     with pytest.raises(StudyError, match="undefined_name") as found:
         require_agreement(outcomes)

@@ -56,10 +56,13 @@ def test_the_papers_values_are_joined_by_name(table):
 
 def test_live_values_are_compared(rows, table):
     deposit = correlations.study(rows)
-    assert len(correlations.check(table.reset_index(), deposit)) == 3
+    live = table.reset_index()
+    assert len(correlations.check(live, deposit)) == len(live)
+    with pytest.raises(DisagreementError):
+        correlations.check(live.assign(spearman=np.nan), deposit)
     deposit.tables["correlations"].loc[0, "spearman"] += 1e-3
     with pytest.raises(DisagreementError):
-        correlations.check(table.reset_index(), deposit)
+        correlations.check(live, deposit)
 
 
 def test_a_score_of_a_population_counts_upwards(rows):

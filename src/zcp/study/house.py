@@ -15,15 +15,15 @@ from matplotlib.pyplot import style, subplots
 import zcp
 from zcp.study.figures import STYLE, styled
 
-#: From the ground up: each imports those before it only.
+# From the ground up: each imports those before it only.
 ROOMS = (
     "kernels", "formulas", "statistics", "data", "spaces", "proxies", "scoring", "benchmarks", "collect",
     "golden", "ensemble", "analysis", "study", "cli",
 )  # fmt: skip
 
-#: (what there is, which room makes the next of it and how).
+# (what there is, which room makes the next of it and how).
 Station = tuple[str, str]
-#: The ways by name.
+# The ways by name.
 WAYS: dict[str, tuple[Station, ...]] = {
     "from a string to a row of scores": (
         ("architecture\nstring or index", "spaces, data\nbuild, batches"),
