@@ -108,13 +108,13 @@ def test_missing_chromium_skips_here_and_fails_in_ci(ci, outcome, monkeypatch, t
         find_chromium()
 
 
-WRONG = """\
+RIGHT = """\
 import pandas as pd
-from zcp.study import pages, results
+from zcp.study import agreement, pages, results
 rows = pd.DataFrame({"proxy": ["a", "b"], "tau": [0.5, 0.6]})
-pages.show_agreement("slice", pages.check(results.agree, rows, rows, keys=["proxy"], tolerances={"tau": 0}))
-other = rows.assign(tau=[0.5, 0.7])
-pages.show_agreement("wrong", pages.check(results.agree, rows, other, keys=["proxy"], tolerances={"tau": 0}))
+deposit = results.Deposit("slice", {}, {"rows": rows})
+found = pages.check(agreement.agree, rows, deposit, "rows", keys=["proxy"], measured=["tau"])
+pages.show_agreement("slice", found)
 """
 
 
@@ -129,7 +129,7 @@ def test_tampered_deposit_and_crash_are_named_on_the_first_page_and_their_own(tm
     text = "# First page\n\n```{include} generated/disagreements.txt\n```\n"
     (folder / "index.md").write_text(text)
     copies = [folder / "notebooks" / f"{name}.ipynb" for name in names]
-    shutil.copy(run_small(tmp_path, "01_fine", "x: int = 1  # nothing", WRONG.split("other")[0]), copies[0])
+    shutil.copy(run_small(tmp_path, "01_fine", "x: int = 1  # nothing", RIGHT), copies[0])
     shutil.copy(run_tampered(names[1], tmp_path), copies[1])
     shutil.copy(run_small(tmp_path, "03_crash", "x: int = 1  # nothing", "undefined_name"), copies[2])
     config = yaml.safe_load((PROJECT / "_config.yml").read_text())
