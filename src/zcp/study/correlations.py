@@ -64,4 +64,4 @@ def check(live: pd.DataFrame, deposit: Deposit) -> pd.DataFrame:
         DisagreementError: if a count differs, or another value by more than its measured tolerance.
     """
     counts = ["n", "failed"]
-    return agree(live, deposit, "correlations", keys=KEYS, measured=["spearman"], exact=counts)
+    return agree(live, deposit, "correlations", keys=KEYS, measured=["spearman"], exact=counts, by=["proxy"])

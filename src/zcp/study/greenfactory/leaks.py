@@ -106,4 +106,4 @@ def check(examples: Examples, deposit: Deposit) -> pd.DataFrame:
     ensemble = Ensemble(**deposit.settings["ensemble"])
     live = evaluate(examples, ensemble, "isomorphic", deposit.settings["seeds"][0])
     keys = ["scheme", "seed", *CELL]
-    return agree(live, deposit, "cells", keys=keys, measured=METRICS, exact=["n"])
+    return agree(live, deposit, "cells", keys=keys, measured=METRICS, exact=["n"], by=keys)
