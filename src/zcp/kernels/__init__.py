@@ -19,9 +19,6 @@ from torch import Tensor
 
 from zcp.kernels import eager
 
-#: The Triton that each release of torch with CUDA requires.
-TRITON = {"2.11": "3.6.0", "2.13": "3.7.1"}
-
 _enabled = True
 
 

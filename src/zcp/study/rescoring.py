@@ -112,11 +112,10 @@ def compare(
     values = size["score_deposited"].where(np.isfinite(size["score_deposited"])).abs().fillna(0.0)
     cap = CAP * size["range"].where(size["range"] > 0, values).fillna(0.0)
     single = (SINGLE * values).to_numpy(float)
-    spreads = _spreads_of(size, name, settings) if measure else read_spreads()
-    # A few moves may by chance leave one network where it was: its proxy's median over networks counts, too.
     groups = pd.Series(name_groups(size, [*KEY, "proxy"]), size.index)
-    here = spreads[spreads["deposit"].eq("scores") & spreads["table"].eq(name)]
-    relative = groups.map(here.set_index("group")["spread"].astype(float)) / values
+    spreads = _spreads_of(size, groups, name, settings) if measure else read_spreads()
+    # A few moves may by chance leave one network where it was: its proxy's median over networks counts, too.
+    relative = groups.map(_by_group(spreads, name)) / values
     typical = relative.groupby(size["proxy"]).transform("median").fillna(0.0) * values
     floor = np.maximum(single, FACTOR * typical.to_numpy(float))
     return agree(
@@ -143,15 +142,20 @@ def _score(units: Sequence[Unit], settings: Settings) -> pd.DataFrame:
     return pd.DataFrame([score_row(u.space, u.index, u.dataset, settings) for u in units])
 
 
-def _spreads_of(both: pd.DataFrame, name: str, settings: Settings) -> pd.DataFrame:
+def _by_group(spreads: pd.DataFrame, name: str) -> pd.Series:
+    """Return the spreads of scores that are compared under this name, by the text that names their row."""
+    here = spreads[spreads["deposit"].eq("scores") & spreads["table"].eq(name)]
+    found: pd.Series = here.set_index("group")["spread"].astype(float)
+    return found
+
+
+def _spreads_of(both: pd.DataFrame, groups: pd.Series, name: str, settings: Settings) -> pd.DataFrame:
     """Return the deposited spreads, and those of rows that differ and have none, measured now."""
     known, keys = read_spreads(), [*KEY, "proxy"]
-    groups = pd.Series(name_groups(both, keys), both.index)
     differ = ~(
         both["score"].eq(both["score_deposited"]) | both[["score", "score_deposited"]].isna().all(axis=1)
     )
-    here = known[known["deposit"].eq("scores") & known["table"].eq(name)]
-    unknown = both[differ & ~groups.isin(here["group"])]
+    unknown = both[differ & ~groups.isin(_by_group(known, name).index)]
     if unknown.empty:
         return known
     units = [Unit(*key) for key in unknown[KEY].drop_duplicates().itertuples(index=False)]
