@@ -22,6 +22,8 @@ from zcp.study.results import Deposit, DisagreementError, read
 FACTOR = 4.0
 #: Deposits keep eight decimals.
 RESOLUTION = 1e-8
+#: What sums of single precision lose in any case, relative: seven of their twenty-four bits.
+SINGLE = 2.0**-17
 #: Largest tolerance of a quantity in its own unit: a correlation or a share, and percentage points.
 ABSOLUTE_CAPS = {
     "kendall": 0.005, "abs_kendall": 0.005, "spearman": 0.005, "abs_spearman": 0.005, "coverage": 0.005,
@@ -45,6 +47,7 @@ def agree(
     by: Sequence[str] = (),
     cap: NDArray[np.float64] | None = None,
     resolution: NDArray[np.float64] | float = RESOLUTION,
+    share: float = 0.0,
     spreads: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Compare a live slice with the deposited rows of the same keys.
@@ -59,6 +62,7 @@ def agree(
         by: keys whose values have spreads of their own; the rows of a table share one otherwise.
         cap: largest tolerance of each row, in place of `largest_tolerance`.
         resolution: of the deposit, of all rows or of each.
+        share: of a deposited value, that is allowed as well: `SINGLE` where networks compute it.
         spreads: measured ones, in place of the deposited; see `read_spreads`.
 
     Returns:
@@ -86,8 +90,10 @@ def agree(
     both.attrs = {"deposit": deposit.name, "table": table, "by": list(by)}
     for column in measured:
         spread, basis = _spreads(read_spreads() if spreads is None else spreads, column, both, by)
-        allowed = FACTOR * spread + resolution
-        most = largest_tolerance(column, both[f"{column}_deposited"].to_numpy(float)) if cap is None else cap
+        deposited = both[f"{column}_deposited"].to_numpy(float)
+        lost = share * np.abs(np.nan_to_num(deposited, posinf=0.0, neginf=0.0))
+        allowed = FACTOR * spread + resolution + lost
+        most = largest_tolerance(column, deposited) if cap is None else cap
         _compare(both, column, known, allowed, allowed <= most, basis)
     for column in exact:
         _compare(both, column, known, np.zeros(len(both)), np.full(len(both), True), "exact")

@@ -15,15 +15,13 @@ from zcp.collect.settings import Origin
 from zcp.errors import InputError
 from zcp.proxies.registry import get_proxy
 from zcp.statistics.seeding import seed_for
-from zcp.study.agreement import FACTOR, agree, name_groups, read_spreads, tabulate
+from zcp.study.agreement import FACTOR, SINGLE, agree, name_groups, read_spreads, tabulate
 from zcp.study.results import Deposit
 from zcp.study.ulps import moved_inputs
 from zcp.versions import versions
 
 #: Largest tolerance of a score, as a share of the interquartile range of its proxy in the cell.
 CAP = 0.02
-#: What sums of single precision lose in any case, relative: seven of their twenty-four bits.
-SINGLE = 2.0**-17
 #: Of the moves that measure a spread which is not deposited.
 SEEDS = (1, 2, 3)
 CELL = ["space", "dataset"]

@@ -13,7 +13,7 @@ from zcp.analysis.scores import usable
 from zcp.data.checksums import sha256
 from zcp.errors import InputError
 from zcp.paths import PROJECT, data_folder
-from zcp.study.agreement import agree
+from zcp.study.agreement import SINGLE, agree
 from zcp.study.deeper_look import training
 from zcp.study.deeper_look.small_tasks import load_task
 from zcp.study.deeper_look.training import PROXIES, Recipe
@@ -150,7 +150,7 @@ def retrain(name: str, rows: pd.DataFrame, recipe: Recipe, indices: Sequence[int
     again = pd.DataFrame([r for i in indices for r in training.train(i, task, recipe, seed, epochs=1)])
     trainings = Deposit(f"trainings-{name}", {}, {"rows": rows})
     keys, measured = ["index", "seed", "epoch"], ["accuracy", *PROXIES]
-    return agree(again, trainings, "rows", keys=keys, measured=measured, by=["epoch"])
+    return agree(again, trainings, "rows", keys=keys, measured=measured, by=["epoch"], share=SINGLE)
 
 
 def post_curves() -> pd.DataFrame | None:

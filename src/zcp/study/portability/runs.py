@@ -31,7 +31,7 @@ from zcp.study.portability.spreads import ROW, measure_spreads, moved_choices, w
 from zcp.study.ulps import moved_inputs
 
 #: Seeds of the moves that spreads are measured with, and of one that the command tries the tolerances on.
-SEEDS, FRESH = (1, 2, 3, 11), 23
+SEEDS, FRESH = (1, 2, 3, 5, 7, 11, 23, 31), 41
 WORK = RUNS / "portability"
 
 
