@@ -112,10 +112,12 @@ def compare(
     single = (SINGLE * values).to_numpy(float)
     groups = pd.Series(name_groups(size, [*KEY, "proxy"]), size.index)
     spreads = _spreads_of(size, groups, name, settings) if measure else read_spreads()
-    # A few moves may by chance leave one network where it was: its proxy's median over networks counts, too.
-    relative = groups.map(_by_group(spreads, name)) / values
-    typical = relative.groupby(size["proxy"]).transform("median").fillna(0.0) * values
-    floor = np.maximum(single, FACTOR * typical.to_numpy(float))
+    # One activation at its threshold moves a network by chance, in one of many runs: what rounding did to one
+    # network of a proxy it may do to another, but no tolerance grows beyond the cap for it.
+    own = groups.map(_by_group(spreads, name)).fillna(0.0)
+    largest = (own / values).replace(np.inf, np.nan).groupby(size["proxy"]).transform("max").fillna(0.0)
+    left = np.minimum(FACTOR * largest * values, cap - FACTOR * own)
+    floor = np.maximum(single, left.to_numpy(float))
     return agree(
         found,
         Deposit("scores", {}, {name: deposited}),

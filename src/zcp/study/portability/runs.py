@@ -170,7 +170,7 @@ def _compute(run: Run, names: Sequence[str] = ()) -> Outcome:
 def _test(run: Run) -> Outcome:
     """Run the tests that compare numbers."""
     start = time.perf_counter()
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "numerical and not slow", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-m", "numerical and not slow", "-p", "no:cacheprovider"]
     log, failed = _execute([*command, str(PROJECT / "tests")], run)
     lines = [line for line in log.read_text().splitlines() if line.startswith(("FAILED", "ERROR"))]
     misses = (lines or [f"pytest ended with {failed}, see {log}"]) if failed else []
