@@ -57,6 +57,11 @@ def test_check_that_disagrees_shows_a_box_and_the_page_goes_on(shown, glued):
     assert glued["slice"] == "**1 of 3 values do not agree**, see the box above."
 
 
+def test_a_page_that_compared_nothing_does_not_say_that_it_agrees(glued):
+    pages.show_agreement("slice", TABLE.drop(columns="agrees"))
+    assert glued["slice"] == "Nothing is compared."
+
+
 def test_disagreement_without_a_table_is_told_as_well(shown, glued):
     pages.show_agreement("slice", pages.check(disagrees, None), TABLE[:1])
     assert glued["slice"].startswith("**Some values do not agree**") and "b is 2" in shown[0][0]._repr_html_()

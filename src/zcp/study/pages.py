@@ -118,6 +118,9 @@ def show_agreement(name: str, *found: Any) -> None:
         count = f"{wrong:,} of {total:,} values do" if wrong else "Some values do"
         show_text(name, f"**{count} not agree**, see the box above.")
         return
+    if not total:
+        show_text(name, "Nothing is compared.")
+        return
     largest: dict[str, float] = {}
     for frame in map(_compared, frames):
         if "quantity" in frame:
