@@ -6,6 +6,7 @@ import pytest
 
 from zcp.errors import InputError
 from zcp.study import pages
+from zcp.study.agreement import UNMEASURED
 from zcp.study.outcomes import Outcome, glued_name, in_prose, list_faults, read_outcome
 from zcp.study.results import DisagreementError, compare_all
 
@@ -55,6 +56,13 @@ def test_check_that_disagrees_shows_a_box_and_the_page_goes_on(shown, glued):
     assert "2.5 in the deposit" in json.loads(record[pages.TEXT])["message"]
     pages.show_agreement("slice", found)
     assert glued["slice"] == "**1 of 3 values do not agree**, see the box above."
+
+
+def test_a_page_says_of_which_values_no_spread_was_measured(glued):
+    pages.show_agreement("slice", TABLE.assign(agrees=True, basis=["exact", UNMEASURED, UNMEASURED]))
+    assert glued["slice"] == (
+        "3 values agree. No spread was measured of 2, which agree to the last decimal of the deposit."
+    )
 
 
 def test_a_page_that_compared_nothing_does_not_say_that_it_agrees(glued):

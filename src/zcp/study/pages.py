@@ -18,7 +18,7 @@ from myst_nb import glue  # type: ignore[import-untyped]
 
 from zcp.paths import NOTEBOOKS, data_folder
 from zcp.study import parameters
-from zcp.study.agreement import tabulate
+from zcp.study.agreement import UNMEASURED, tabulate
 from zcp.study.outcomes import RECORD, TEXT, one_line
 from zcp.study.results import DisagreementError, finite
 
@@ -130,6 +130,9 @@ def show_agreement(name: str, *found: Any) -> None:
     largest_of_all = f"; the largest difference is {worst}" if worst else ""
     undecided = sum(len(frame) for frame in frames) - total
     rest = f" Rounding decides {undecided:,} more, which are not compared." if undecided else ""
+    bare = sum(int(frame["basis"].eq(UNMEASURED).sum()) for frame in frames if "basis" in frame)
+    if bare:
+        rest += f" No spread was measured of {bare:,}, which agree to the last decimal of the deposit."
     show_text(name, f"{total:,} values agree{largest_of_all}.{rest}")
 
 
