@@ -87,13 +87,18 @@ def book() -> None:
 
 @app.command()
 def golden(file: Annotated[Path, typer.Argument(help="JSON file of reference values")]) -> None:
-    """Compare every value of a golden file with our own; exit 1 on a miss."""
+    """Compare every value of a golden file with our own; exit 1 on a miss, 2 on an unknown key."""
     from zcp.golden import check
 
-    missed = False
+    missed, unknown = False, set()
     for line in check(file):
         typer.echo(str(line))
         missed |= line.ok is False
+        if line.ok is None and not line.note:
+            unknown.add(line.key)
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        raise InputError(f"{file} has keys that name no proxy, of which nothing was compared: {names}")
     raise typer.Exit(int(missed))
 
 

@@ -52,6 +52,27 @@ def test_a_space_of_ones_own_builds_and_scores(toy):
             name = "tss"
 
 
+def network(self, arch, classes, channels=3):
+    return nn.Linear(channels, classes)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": None}, "Own lacks size; see"),
+        ({"name": None}, "Own lacks name"),
+        ({"index": None, "arch": None}, "Own lacks arch, index"),
+        ({"network": lambda self, arch, classes: None}, r"Own lacks network\(arch, classes, channels\)"),
+    ],
+)
+def test_a_space_that_lacks_a_member_is_refused(toy, change, message):
+    members = {"name": "own", "size": 8, "arch": str, "index": int, "network": network} | change
+    kind = type("Own", (zcp.Space,), {name: each for name, each in members.items() if each is not None})
+    with pytest.raises(zcp.InputError, match=message):
+        zcp.register_space(kind)
+    assert "own" not in ALL_SPACES
+
+
 def test_accuracies_of_ones_own_join_scores(toy):
     zcp.register_accuracies(toy, "cifar10", {"8": 80.0, "2": 20.0, 4: 50.0})
     found = zcp.accuracies(toy, "cifar10")
@@ -72,6 +93,10 @@ def test_accuracies_of_ones_own_join_scores(toy):
         (("widths", "nothing", {"2": 1.0}), "unknown dataset"),
         (("widths", "cifar10", {"9": 1.0}), "a width is 1 to 8"),
         (("widths", "cifar10", {"2": 1.0, 1: 2.0}), "'2' of 'widths' has two accuracies"),
+        (("widths", "cifar10", {"2": "high"}), "of '2' of 'widths' must be a finite number: 'high'"),
+        (("widths", "cifar10", {"2": float("nan")}), "must be a finite number: nan"),
+        (("widths", "cifar10", {"2": float("inf")}), "must be a finite number: inf"),
+        (("widths", "cifar10", {"2": None}), "must be a finite number: None"),
     ],
 )
 def test_bad_accuracies_are_refused(toy, given, message):

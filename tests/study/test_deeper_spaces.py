@@ -113,10 +113,15 @@ def test_deposits_are_those_of_the_scores(space):
     checked = spaces.check(space, deposit)
     compared = {name for name in ("pairs", "correlations") if len(deposit.tables[name])}
     assert set(checked) == (compared if data_folder() else compared - {"correlations"})
-    for name in checked:
+    for known, name in enumerate(checked):
         deposit.tables[name]["spearman"] += 1e-3
-        with pytest.raises(DisagreementError, match="spearman"):
+        with pytest.raises(DisagreementError, match="spearman") as caught:
             spaces.check(space, deposit)
+        assert [part.table.attrs["table"] for part in caught.value.parts] == list(checked)[: known + 1]
+    deposit.provenance["scores_sha256"] = dict.fromkeys(deposit.provenance["scores_sha256"], "of others")
+    with pytest.raises(DisagreementError, match="was made from scores") as caught:
+        spaces.check(space, deposit)
+    assert len(caught.value.parts) == len(checked) + len(deposit.provenance["scores_sha256"])
 
 
 @pytest.mark.parametrize(("rows", "kept"), [(19, []), (20, ["darts-scifar100-b8", "darts-cifar10-b8"])])

@@ -90,3 +90,9 @@ def test_what_rounding_decides_is_listed_and_not_compared(scores, monkeypatch):
     with pytest.raises(DisagreementError, match="log_synflow") as caught:
         rescoring.rescore(changed, changed.iloc[:2], proxies)
     assert [value is False for value in caught.value.table["agrees"]].count(True) == 1
+    again = rescoring.summarise([caught.value.table]).set_index("proxy")
+    assert again.loc["log_synflow", ["values", "compared", "checked"]].tolist() == [2, 2, True]
+
+
+def test_a_disagreement_without_a_table_has_an_empty_summary():
+    assert rescoring.summarise([pd.DataFrame()]).empty

@@ -32,6 +32,7 @@ ABSOLUTE_CAPS = {
 #: Largest tolerance of all others, errors, widths and scores, as a share of the deposited value.
 RELATIVE_CAP = 0.01
 NEVER = "never deposited"
+UNMEASURED = "no spread was measured: the resolution of the deposit"
 PARTS = ("deposited", "difference", "tolerance", "agrees", "basis")
 SPREADS = ["deposit", "table", "quantity", "group", "spread", "perturbations", "settings"]
 
@@ -205,7 +206,7 @@ def _spreads(
 
 def _basis(group: dict[Any, Any] | None) -> str:
     if group is None:
-        return "no spread was measured: the resolution of the deposit"
+        return UNMEASURED
     runs = f"{group['perturbations']:.0f} perturbations, {group['settings']:.0f} settings"
     return f"{FACTOR:g} x {group['spread']:.1e} ({runs}) and the resolution of the deposit"
 

@@ -173,16 +173,18 @@ def _spreads_of(both: pd.DataFrame, groups: pd.Series, name: str, settings: Sett
     return new if known.empty else pd.concat([known, new], ignore_index=True)
 
 
-def summarise(found: pd.DataFrame) -> pd.DataFrame:
+def summarise(found: pd.DataFrame | list[pd.DataFrame]) -> pd.DataFrame:
     """Return what was compared of each proxy.
 
     Args:
-        found: as `rescore` returns it.
+        found: as `rescore` returns it, or the tables of its disagreement.
 
     Returns:
         proxy, values, compared, largest (relative difference of those), checked (whether at least half of the
         values were compared; nothing was checked of the others).
     """
+    if isinstance(found, list):
+        found = pd.concat(found).reindex(columns=["proxy", "live", "deposited", "difference", "agrees"])
     relative = (found["difference"] / found["deposited"]).abs().where(found["agrees"].notna())
     groups = found.assign(relative=relative).groupby("proxy", sort=False)
     table = groups.agg(values=("live", "size"), compared=("agrees", "count"), largest=("relative", "max"))

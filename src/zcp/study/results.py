@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,13 @@ class DisagreementError(RuntimeError):
 
     Attributes:
         table: what was compared, as `zcp.study.agreement.tabulate` returns it; empty where nothing could be.
+        parts: the disagreements that `compare_all` found; itself where it is a single one.
     """
 
     def __init__(self, message: str, table: pd.DataFrame | None = None) -> None:
         super().__init__(message)
         self.table = pd.DataFrame() if table is None else table
+        self.parts = [self]
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,28 @@ def require_same_scores(deposit: Deposit, scores: Path) -> None:
             f"the deposit {deposit.name} was made from scores with SHA-256 {str(made_from)[:12]}…, but "
             f"{scores.name} has {have[:12]}…; recompute the results with `make study PROFILE=paper`"
         )
+
+
+def compare_all(*comparisons: Callable[[], Any]) -> list[Any]:
+    """Make every comparison, whatever the others find, and return what they return.
+
+    Raises:
+        DisagreementError: if any disagrees; its `parts` are all that do. Its table is that of the first, or
+            what another comparison returned where no part has one.
+    """
+    found: list[Any] = []
+    parts: list[DisagreementError] = []
+    for compare in comparisons:
+        try:
+            found.append(compare())
+        except DisagreementError as error:
+            parts += error.parts
+    if parts:
+        tables = [part.table for part in parts if len(part.table)] + found
+        whole = DisagreementError("; ".join(map(str, parts)), next(iter(tables), None))
+        whole.parts = parts
+        raise whole
+    return found
 
 
 def finite(value: float, name: str) -> float:

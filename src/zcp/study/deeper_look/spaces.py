@@ -6,6 +6,7 @@ NAS-Bench-Suite-Zero, and `post` are the correlations that the post prints.
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ from zcp.study.deeper_look.collected import (
 )
 from zcp.study.deeper_look.heatmaps import correlate_pairs, to_matrix
 from zcp.study.deeper_look.published import SCORES, post_tables, published_scores, score_table
-from zcp.study.results import Deposit, require_same_scores
+from zcp.study.results import Deposit, compare_all, require_same_scores
 from zcp.versions import versions
 
 #: Resamples of an interval.
@@ -171,18 +172,19 @@ def check(space: str, deposit: Deposit) -> dict[str, pd.DataFrame]:
         DisagreementError: if it was made from other scores, a count differs, or another value by more than
             its measured tolerance.
     """
-    for file in deposit.provenance["scores_sha256"]:
-        require_same_scores(deposit, scores_path(file))
     live = {"pairs": correlate_scores(space)}
     keys = {"pairs": ["scores", "a", "b"], "correlations": KEYS}
     if data_folder() is not None:
         live["correlations"] = correlate_space(space, resamples=0)
     counts = ["n", "left_out"]
-    return {
-        name: agree(table, deposit, name, keys=keys[name], measured=["spearman"], exact=counts)
+    tables = {
+        name: partial(agree, table, deposit, name, keys=keys[name], measured=["spearman"], exact=counts)
         for name, table in live.items()
         if len(table)
     }
+    files = [scores_path(file) for file in deposit.provenance["scores_sha256"]]
+    same = [partial(require_same_scores, deposit, file) for file in files]
+    return dict(zip(tables, compare_all(*tables.values(), *same), strict=False))
 
 
 def beside_post(correlations: pd.DataFrame, space: str, tasks: Sequence[str]) -> pd.DataFrame:
