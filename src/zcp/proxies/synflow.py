@@ -32,6 +32,6 @@ def synflow_bn(s: Statistics) -> Tensor:
 
     Each channel is normalised over the positions of the one image of ones. A dead network gives 0. Away from
     the border of that image all units tie, so that rounding may decide which fire, and with them the value:
-    `zcp golden` names where. In the networks of section 16 it moves less than a millionth of it.
+    `zcp golden` names where; trained weights are moved more than fresh ones.
     """
     return torch.stack([saliency.sum() for saliency in s.synaptic_saliency_bn]).sum()

@@ -27,12 +27,14 @@ class DisagreementError(RuntimeError):
     Attributes:
         table: what was compared, as `zcp.study.agreement.tabulate` returns it; empty where nothing could be.
         parts: the disagreements that `compare_all` found; itself where it is a single one.
+        agreed: the tables of its comparisons that agree.
     """
 
     def __init__(self, message: str, table: pd.DataFrame | None = None) -> None:
         super().__init__(message)
         self.table = pd.DataFrame() if table is None else table
         self.parts = [self]
+        self.agreed: list[pd.DataFrame] = []
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ def compare_all(*comparisons: Callable[[], Any]) -> list[Any]:
         tables = [part.table for part in parts if len(part.table)] + found
         whole = DisagreementError("; ".join(map(str, parts)), next(iter(tables), None))
         whole.parts = parts
+        whole.agreed = [table for table in found if isinstance(table, pd.DataFrame)]
         raise whole
     return found
 
