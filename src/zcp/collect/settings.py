@@ -6,15 +6,17 @@
   proxy needs.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any, Self
 
 import pandas as pd
 import torch
 
-from zcp.collect.digests import image_digests
+from zcp.data.generators import find_images
 from zcp.errors import InputError
 from zcp.proxies.registry import REGISTRY, default_proxies, get_proxy, list_proxies
 from zcp.versions import versions
@@ -111,6 +113,23 @@ def choose_settings(
         images={} if inputs == "gaussian" else image_digests(datasets),
         versions={name: version for name in sorted(wanted) if (version := get_proxy(name).version) != 1},
     )
+
+
+def image_digests(datasets: Sequence[str]) -> dict[str, str]:
+    """Return the SHA-256 of pixels and labels of each dataset's images, whatever they were read from.
+
+    Raises:
+        InputError: if there are no images of a dataset, or they cannot be used.
+    """
+    return {dataset: _image_digest(dataset) for dataset in sorted(set(datasets))}
+
+
+@lru_cache
+def _image_digest(dataset: str) -> str:
+    found = find_images(dataset)
+    digest = hashlib.sha256(found.images.tobytes())
+    digest.update(found.labels.tobytes())
+    return digest.hexdigest()
 
 
 def recorded_versions(scores: pd.DataFrame) -> dict[str, int]:

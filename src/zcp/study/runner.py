@@ -112,7 +112,7 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, object]) -> Non
     import papermill
     from traitlets.config import Config
 
-    from zcp.collect.pool import one_thread
+    from zcp.collect.workers import one_thread
 
     with tempfile.TemporaryDirectory(prefix="zcp-") as folder, one_thread():
         connection = {"transport": "ipc", "ip": f"{folder}/kernel"}
