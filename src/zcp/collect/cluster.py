@@ -12,7 +12,16 @@ import torch
 
 from zcp.collect.order import Unit
 from zcp.collect.settings import environment
-from zcp.collect.workers import ATTEMPTS, PATIENCE, Failure, Function, Outcomes, attempt, is_shortage
+from zcp.collect.workers import (
+    ATTEMPTS,
+    PATIENCE,
+    Failure,
+    Function,
+    Outcomes,
+    attempt,
+    is_shortage,
+    release_memory,
+)
 from zcp.errors import InputError
 
 #: Seconds to wait for the scheduler's first answer.
@@ -128,6 +137,7 @@ def _attempt(function: Function, task: Unit) -> Any:
     """Run on a worker: what failed is raised, so that Dask tries again."""
     torch.set_num_threads(1)
     result = attempt(function, task)
+    release_memory()
     if isinstance(result, Failure):
         raise _Failed(result.reason)
     return result

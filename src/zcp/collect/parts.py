@@ -141,7 +141,6 @@ def write_part(folder: Path, frame: pd.DataFrame, origin: Origin) -> Path:
         use_dictionary=[f.name for f in schema if pa.types.is_string(f.type)],
         use_byte_stream_split=[f.name for f in schema if pa.types.is_floating(f.type)],
         write_statistics=False,
-        store_schema=False,
     )
     content = buffer.getvalue().to_pybytes()
     path = folder / f"{sha256(content).hexdigest()[:DIGITS]}.parquet"
@@ -216,11 +215,11 @@ def _arrow_schema(proxies: Sequence[str], seconds: Sequence[str]) -> pa.Schema:
 
 
 def _check_schema(schema: pa.Schema, proxies: Sequence[str]) -> None:
-    """Raise InputError that names every column that is missing, unexpected, doubled or of another type."""
+    """Raise InputError that names every column that is missing, unexpected or of another type."""
     wanted = _arrow_schema(proxies, [name for name in schema.names if name.startswith(SECONDS)])
     odd = {(f.name, str(f.type)) for f in schema} ^ {(f.name, str(f.type)) for f in wanted}
-    if odd or len(schema) != len(wanted):
-        named = ", ".join(f"{name} ({kind})" for name, kind in sorted(odd)) or "one occurs twice"
+    if odd:
+        named = ", ".join(f"{name} ({kind})" for name, kind in sorted(odd))
         raise InputError(f"its columns are not those of its settings: {named}")
 
 

@@ -59,11 +59,7 @@ def is_shortage(text: str) -> bool:
 
 
 def attempt(function: Function, task: Unit) -> Any:
-    """Return the result, `Failure` where `function` raised, or the InputError that it raised.
-
-    Afterwards what the network has left is given back: graphs hold cycles, and the C library keeps freed
-    blocks that a network of other sizes cannot use.
-    """
+    """Return the result, `Failure` where `function` raised, or the InputError that it raised."""
     try:
         return function(task)
     except InputError as error:
@@ -71,11 +67,17 @@ def attempt(function: Function, task: Unit) -> Any:
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         return Failure(reason, may_pass=is_shortage(reason))
-    finally:
-        gc.collect()
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
-        if trim is not None:
-            trim(0)
+
+
+def release_memory() -> None:
+    """Give back what a network has left, so that a worker's memory stays flat.
+
+    Graphs hold cycles, and the C library keeps freed blocks that a network of other sizes cannot use.
+    """
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
+    if trim is not None:
+        trim(0)
 
 
 class Pool:
@@ -86,7 +88,7 @@ class Pool:
 
     Args:
         workers: number of processes.
-        patience: seconds after which a worker that says nothing is ended.
+        patience: seconds on one network after which a worker that says nothing is ended.
 
     Raises:
         InputError: if there would be none.
@@ -116,10 +118,11 @@ def _serve(connection: Connection, function: Function) -> None:
         connection.send(None)
         while True:
             result = attempt(function, connection.recv())
-            if isinstance(result, Failure) and result.may_pass and torch.cuda.is_available():
+            connection.send(result)
+            release_memory()
+            if isinstance(result, Failure) and result.may_pass:
                 # What this process keeps for its next network, the others on the same GPU cannot have.
                 torch.cuda.empty_cache()
-            connection.send(result)
     except (EOFError, ConnectionError):
         return
 
@@ -188,8 +191,8 @@ class _Crew:
                     worker.silent += waited
                     if worker.connection in heard:
                         yield from self._hear(worker)
-                    elif worker.silent >= self.patience:
-                        yield from self._bury(worker, f"stood still for {self.patience:.0f} seconds")
+                    elif worker.silent >= (self.patience if worker.is_ready else PATIENCE):
+                        yield from self._bury(worker, f"stood still for {worker.silent:.0f} seconds")
         finally:
             for worker in self.workers.values():
                 worker.stop()
