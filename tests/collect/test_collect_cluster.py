@@ -67,7 +67,7 @@ def test_bad_input_on_a_worker_is_bad_input_here(cluster):
 def test_a_worker_without_the_device_is_named(cluster):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    with pytest.raises(InputError, match="the Dask worker tcp://.* cannot use 'cuda'"):
+    with pytest.raises(InputError, match=r"the Dask worker tcp://.* cannot use 'cuda'"):
         Cluster(cluster.scheduler_address).environments("cuda")
 
 

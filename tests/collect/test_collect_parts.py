@@ -1,5 +1,4 @@
 import json
-import os
 import resource
 from dataclasses import replace
 
@@ -272,7 +271,7 @@ def test_an_interrupted_write_leaves_no_half_part(tmp_path, monkeypatch, when):
         patch.setattr(*target[when], interrupt)
         with pytest.raises(KeyboardInterrupt):
             make(tmp_path)
-    assert not [name for name in os.listdir(tmp_path) if name.endswith(".tmp")]
+    assert not list(tmp_path.glob("*.tmp"))
     make(tmp_path)
     assert len(load_scores(tmp_path)) == 24
     assert len(list_parts(tmp_path)) <= 2

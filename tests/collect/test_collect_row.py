@@ -45,7 +45,13 @@ def test_the_time_of_a_group_is_that_of_all_its_steps(monkeypatch):
         scores.update(dict.fromkeys(PROXIES, 1.0))
         scores.steps = {"params": ("none_init", "params"), "grad_norm": ("default_init", "default_a"),
                         "zen": ("default_init", "zen")}  # fmt: skip
-        scores.seconds = dict(none_init=1.0, params=0.5, default_init=2.0, default_a=0.25, zen=0.125)
+        scores.seconds = {
+            "none_init": 1.0,
+            "params": 0.5,
+            "default_init": 2.0,
+            "default_a": 0.25,
+            "zen": 0.125,
+        }
         return scores
 
     monkeypatch.setattr(module, "score", timed)
@@ -84,8 +90,8 @@ def test_failed_row():
     "told",
     [
         "OutOfMemoryError: CUDA out of memory.",
-        "RuntimeError: [enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: "
-        "you tried to allocate 4096 bytes. Error code 12 (Cannot allocate memory)",
+        "RuntimeError: [enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate "
+        "memory: you tried to allocate 4096 bytes. Error code 12 (Cannot allocate memory)",
         "RuntimeError: could not allocate memory",
         "RuntimeError: std::bad_alloc",
         "MemoryError: ",
