@@ -94,7 +94,7 @@ def always_faulty_row(*_arguments: object) -> dict:
 
 
 def sleeping_task(_task: Unit) -> None:
-    time.sleep(8)
+    time.sleep(3)
 
 
 def refusing_row(*_arguments: object) -> dict:

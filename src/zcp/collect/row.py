@@ -87,10 +87,12 @@ def rows_to_frame(rows: Sequence[dict[str, Any]], proxies: Sequence[str]) -> pd.
 
 def _seconds_by_group(scores: Scores) -> dict[str, float]:
     groups: dict[str, set[str]] = {}
-    for first, *others in scores.steps.values():
-        groups.setdefault(first.removesuffix("_init"), set()).update([first, *others])
-    times = {group: sum(scores.seconds[step] for step in sorted(steps)) for group, steps in groups.items()}
-    return {SECONDS + group: float(np.float16(spent)) for group, spent in times.items()}
+    for steps in scores.steps.values():
+        groups.setdefault(steps[0].removesuffix("_init"), set()).update(steps)
+    return {
+        SECONDS + group: float(np.float16(sum(scores.seconds.get(step, 0.0) for step in sorted(steps))))
+        for group, steps in groups.items()
+    }
 
 
 def _batches(dataset: str, settings: Settings, device: str) -> list[Batch]:
@@ -99,7 +101,7 @@ def _batches(dataset: str, settings: Settings, device: str) -> list[Batch]:
         if (asked := settings.versions.get(name, 1)) != (current := get_proxy(name).version):
             raise InputError(
                 f"the settings ask for version {asked} of the proxy {name}, which is of version {current} "
-                "here; old and new values are not mixed, so collect into a new file"
+                "here; old and new values are not mixed, so begin a new collection"
             )
     if settings.inputs == "images":
         wanted, found = settings.images.get(dataset), image_digests([dataset])[dataset]

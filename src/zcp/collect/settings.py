@@ -1,9 +1,9 @@
-"""What the values of a collection depend on, and what must therefore be equal within one file.
+"""What the values of a collection depend on, and what must therefore be equal within one collection.
 
-* `Settings` decide the values: files and runs that differ in one of them are never mixed.
-* `Origin` adds what is recorded but may vary: environments (versions of torch, numpy and python; device),
-  since scores agree between them within the tolerances of the golden values; and the timed steps that each
-  proxy needs.
+* `Settings` decide the values: collections and runs that differ in one of them are never mixed.
+* `Origin` adds what is recorded but may vary: environments (versions of torch, numpy and python; commit;
+  device), since scores agree between them within the tolerances of the golden values; and the timed steps
+  that each proxy needs, where they were timed.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ import torch
 from zcp.data.generators import find_images
 from zcp.errors import InputError
 from zcp.proxies.registry import REGISTRY, default_proxies, get_proxy, list_proxies
-from zcp.versions import versions
+from zcp.versions import commit, versions
 
 INPUTS = ("images", "gaussian")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -155,18 +155,19 @@ def outdated(scores: pd.DataFrame) -> dict[str, tuple[int, int | None]]:
 
 
 def environment(device: str) -> dict[str, str]:
-    """Return the versions and the device that scores are computed with in this process."""
+    """Return the versions, the commit and the device that scores are computed with in this process."""
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
-    return {**versions(["torch", "numpy"]), "device": f"{device} ({name})" if name else device}
+    where = f"{device} ({name})" if name else device
+    return {**versions(["torch", "numpy"]), "commit": commit(), "device": where}
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the rows of a file come from; written into the file as JSON.
+    """Where the rows of a part come from; written into it as JSON.
 
     Attributes:
         settings: equal for all rows.
-        environments: versions and devices that took part.
+        environments: versions, commits and devices that took part.
         steps: the timed steps that each proxy needs (columns `seconds_<step>`).
     """
 
