@@ -44,7 +44,7 @@ def test_all_cells_are_filled(whole):
 def test_shards_merge_into_the_whole(whole):
     result = invoke("merge", whole / "all", whole / "one", whole / "two")
     assert result.exit_code == 0, result.output
-    assert "tss cifar10: 2 of 15625, of the first 2 in the order of seed 0 all" in result.output
+    assert "tss cifar10: 2 of 15625; of the first 2 in the order of seed 0 none is missing" in result.output
     columns = ["space", "index", "arch", "dataset", "params", "flops", "reason"]
     merged, expected = (load_scores(whole / name)[columns] for name in ("all", "whole"))
     assert merged.equals(expected)

@@ -199,7 +199,7 @@ def test_merged_shards_equal_the_whole(tmp_path):
         make(shard, shard=(k, 3))
     told = merge(tmp_path / "all", shards[::-1])
     assert told == [
-        f"{space} {dataset}: 6 of {size}, of the first 6 in the order of seed 0 all"
+        f"{space} {dataset}: 6 of {size}; of the first 6 in the order of seed 0 none is missing"
         for space, size in (("sss", 32768), ("tss", 15625))
         for dataset in ("ImageNet16-120", "cifar10")
     ]
@@ -213,7 +213,7 @@ def test_a_missing_shard_is_told(tmp_path):
     make(tmp_path / "1", count=10, shard=(1, 2))
     order = first(10, ["sss"], 0)["sss"]
     assert merge(tmp_path / "all", [tmp_path / "1"])[1] == (
-        "sss cifar10: 5 of 32768, of the first 9 in the order of seed 0 4 are missing, "
+        "sss cifar10: 5 of 32768; of the first 9 in the order of seed 0 4 are missing, "
         f"first index {order[1]}"
     )
 

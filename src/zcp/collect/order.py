@@ -154,8 +154,9 @@ def describe_gaps(frame: pd.DataFrame, seed: int) -> list[str]:
         present = set(cell["index"])
         order = sampling_order(str(space), seed)
         last = max(place for place, index in enumerate(order) if index in present) + 1
-        text = f"{space} {dataset}: {len(cell)} of {size}, of the first {last} in the order of seed {seed} "
-        gap = next((place for place in range(last) if order[place] not in present), None)
-        missing = "all" if gap is None else f"{last - len(cell)} are missing, first index {order[gap]}"
-        lines.append(text + missing)
+        missing = [index for index in order[:last] if index not in present]
+        told = f"{len(missing)} are missing, first index {missing[0]}" if missing else "none is missing"
+        lines.append(
+            f"{space} {dataset}: {len(cell)} of {size}; of the first {last} in the order of seed {seed} {told}"
+        )
     return lines
