@@ -156,7 +156,6 @@ def describe_gaps(frame: pd.DataFrame, seed: int) -> list[str]:
         last = max(place for place, index in enumerate(order) if index in present) + 1
         missing = [index for index in order[:last] if index not in present]
         told = f"{len(missing)} are missing, first index {missing[0]}" if missing else "none is missing"
-        lines.append(
-            f"{space} {dataset}: {len(cell)} of {size}; of the first {last} in the order of seed {seed} {told}"
-        )
+        told = f"of the first {last} in the order of seed {seed} {told}"
+        lines.append(f"{space} {dataset}: {len(cell)} of {size}; {told}")
     return lines
