@@ -124,11 +124,11 @@ def start_pool(pool, count):
 
 @pytest.mark.slow
 def test_a_pause_of_the_whole_group_is_no_standing_still(folder):
-    process = start_pool("Pool(2, patience=5.0)", 40)
+    process = start_pool("Pool(2, patience=20.0)", 40)
     process.stdout.readline()
     workers = {child.pid for child in psutil.Process(process.pid).children(recursive=True)}
     os.killpg(process.pid, signal.SIGSTOP)
-    time.sleep(12)
+    time.sleep(25)
     os.killpg(process.pid, signal.SIGCONT)
     process.stdout.readline()
     assert {child.pid for child in psutil.Process(process.pid).children(recursive=True)} == workers

@@ -179,7 +179,7 @@ class _Crew:
         self.deaths_at_start = 0
 
     def run(self) -> Outcomes:
-        turn = min(5.0, self.patience)
+        turn = min(5.0, self.patience / 4)
         try:
             while self.queue or self._busy():
                 self._staff()
