@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from zcp.collect.order import Unit
 from zcp.collect.settings import Settings
@@ -31,8 +32,7 @@ def fake_row(space: str, index: int, dataset: str, settings: Settings, device: s
     reasons = {}
     if index % 5 == 4:
         row[settings.proxies[-1]], reasons = float("nan"), {settings.proxies[-1]: "made for a test"}
-    steps = {name: [f"step_{name}"] for name in settings.proxies}
-    return row | {"reason": json.dumps(reasons), "seconds_step_params": time.time() % 1, "steps": steps}
+    return row | {"reason": json.dumps(reasons), "seconds_default": time.time() % 1}
 
 
 def _calls(index: int) -> int:
@@ -68,10 +68,17 @@ def greedy_row(*arguments: object) -> dict:
         mine.unlink()
 
 
+def standing_row(space: str, index: int, *rest: object) -> dict:
+    """Index 3 stops its first worker for good."""
+    if index == 3 and _calls(index) == 0:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return fake_row(space, index, *rest)
+
+
 def too_large_row(space: str, index: int, *rest: object) -> dict:
     if index == 0:
         _calls(index)
-        raise MemoryError("too large")
+        torch.empty(1 << 50)
     return fake_row(space, index, *rest)
 
 
@@ -84,6 +91,10 @@ def faulty_row(space: str, index: int, *rest: object) -> dict:
 
 def always_faulty_row(*_arguments: object) -> dict:
     raise RuntimeError("nothing works")
+
+
+def sleeping_task(_task: Unit) -> None:
+    time.sleep(3)
 
 
 def refusing_row(*_arguments: object) -> dict:
@@ -99,3 +110,10 @@ class DiesWhenUnpickled:
 
     def __reduce__(self) -> tuple:
         return (dying_at_start, ())
+
+
+class NeverUnpickled(DiesWhenUnpickled):
+    """A worker that never becomes ready."""
+
+    def __reduce__(self) -> tuple:
+        return (time.sleep, (600,))

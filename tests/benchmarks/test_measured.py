@@ -7,8 +7,9 @@ from torch import nn
 import zcp
 from zcp import benchmarks
 from zcp.benchmarks.measured import REGISTERED
+from zcp.collect.parts import write_part
+from zcp.collect.row import rows_to_frame
 from zcp.collect.settings import Origin, Settings
-from zcp.collect.store import rows_to_frame, write_scores
 from zcp.ensemble.examples import read_examples
 from zcp.spaces import ALL_SPACES
 
@@ -132,10 +133,9 @@ def test_examples_of_a_space_of_ones_own(toy, tmp_path):
         }
         for i in range(6)
     ]
-    path = tmp_path / "own.parquet"
-    write_scores(path, rows_to_frame(rows, ["params"]), Origin(Settings(("params",), inputs="gaussian")))
-    examples = read_examples(str(path), "test")
+    write_part(tmp_path, rows_to_frame(rows, ["params"]), Origin(Settings(("params",), inputs="gaussian")))
+    examples = read_examples(str(tmp_path), "test")
     assert examples.accuracy.tolist() == [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]
     assert examples.features["params"].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
     with pytest.raises(zcp.InputError, match="no row that was measured for target 'loss'"):
-        read_examples(str(path), "loss")
+        read_examples(str(tmp_path), "loss")

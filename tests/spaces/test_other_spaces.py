@@ -181,7 +181,7 @@ def test_the_collection_command_takes_the_new_spaces(tmp_path):
 
     from zcp.cli import app
 
-    file = tmp_path / "scores.parquet"
+    file = tmp_path / "scores"
     base = ["collect", "--inputs", "gaussian", "--batch", "2", "--workers", "1", "--proxies", "params,flops"]
     for space in (["--space", "transnas", "--count", "2"],):
         result = CliRunner().invoke(app, [*base, *space, "--dataset", "class_scene", "--out", str(file)])

@@ -29,7 +29,7 @@ KEY = ["space", "index", "dataset"]
 
 
 def choose_proxies(scores: pd.DataFrame, images: bool) -> list[str]:
-    """Return the proxies of a scores file that can be scored here: all, or those that need no image.
+    """Return the proxies of a collection that can be scored here: all, or those that need no image.
 
     Columns of an older definition are left out (`zcp.collect.outdated`).
     """
@@ -64,7 +64,7 @@ def rescore(
         scores: the deposit.
         rows: some of its rows.
         proxies: some of its proxies.
-        store: a Parquet file that keeps what was computed, for many rows: it is continued after an
+        store: a folder that keeps what was computed, for many rows: it is continued after an
             interruption, and the work is done by a process a core. Where None, one row after the other.
 
     Returns:
@@ -102,7 +102,7 @@ def compare(
     proxies = list(settings.proxies)
     found, deposited = (table.melt(KEY, proxies, "proxy", "score") for table in (live, rows))
     if found.empty:
-        raise InputError("no proxy of this scores file can be scored here; nothing was compared")
+        raise InputError("no proxy of this collection can be scored here; nothing was compared")
     made = Origin.from_json(scores.attrs["settings"]).settings
     name = f"{made.inputs}-b{made.batch}-seed{made.seed}"
     size = found.merge(deposited, on=[*KEY, "proxy"], suffixes=("", "_deposited"), how="left")

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from zcp.data.checksums import sha256
+from zcp.collect import scores_digest
 from zcp.errors import InputError
 from zcp.paths import RESULTS
 
@@ -102,14 +102,14 @@ def _seal(content: Mapping[str, Any]) -> str:
 
 
 def require_same_scores(deposit: Deposit, scores: Path) -> None:
-    """Raise unless the deposit was made from this very scores file, or from this and others.
+    """Raise unless the deposit was made from this very collection of scores, or from this and others.
 
     Raises:
         DisagreementError: if it was made from another one.
     """
-    made_from, have = deposit.provenance.get("scores_sha256"), sha256(scores)
+    made_from, have = deposit.provenance.get("scores_sha256"), scores_digest(scores)
     if isinstance(made_from, dict):
-        made_from = made_from.get(scores.stem)
+        made_from = made_from.get(scores.name)
     if made_from != have:
         raise DisagreementError(
             f"the deposit {deposit.name} was made from scores with SHA-256 {str(made_from)[:12]}…, but "

@@ -113,7 +113,7 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, object]) -> Non
     from jupyter_client.manager import AsyncKernelManager
     from traitlets.config import Config
 
-    from zcp.collect.pool import one_thread
+    from zcp.collect.workers import one_thread
 
     class Manager(AsyncKernelManager):
         async def _async_interrupt_kernel(self) -> None:

@@ -8,8 +8,7 @@ import pandas as pd
 
 from zcp.analysis.metrics import spearman
 from zcp.analysis.scores import turn, usable
-from zcp.collect import load_scores, scores_path
-from zcp.data.checksums import sha256
+from zcp.collect import load_scores, scores_digest, scores_path
 from zcp.ensemble.features import proxy_columns
 from zcp.spaces.cells import EDGES
 from zcp.spaces.sss import parse_widths
@@ -79,8 +78,8 @@ def study(scores: str) -> Deposit:
     """Return the deposit `biases`, with the table that `correlate` returns."""
     start = time.perf_counter()
     found = correlate(load_scores(scores))
-    path = scores_path(scores)
-    made: dict[str, Any] = {"scores": path.name, "scores_sha256": sha256(path), "versions": versions()}
+    made: dict[str, Any] = {"scores": scores_path(scores).name, "scores_sha256": scores_digest(scores)}
+    made["versions"] = versions()
     made["seconds"] = round(time.perf_counter() - start, 1)
     return Deposit("biases", {}, {"biases": found}, made)
 

@@ -14,8 +14,7 @@ from zcp import benchmarks
 from zcp.analysis.bootstrap import spearman_interval
 from zcp.analysis.scores import turn, usable
 from zcp.benchmarks import tasks
-from zcp.collect import load_scores, scores_path
-from zcp.data.checksums import sha256
+from zcp.collect import load_scores, scores_digest, scores_path
 from zcp.data.datasets import DATASETS
 from zcp.errors import InputError
 from zcp.paths import PUBLISHED, data_folder
@@ -138,8 +137,8 @@ def study(scores: str, target: str) -> Deposit:
     pairs, values = (pd.concat(each, ignore_index=True) for each in zip(*parts, strict=True))
     tables = {"pairs": pairs, "correlations": values, **summarise(pairs, values)}
     settings = {"target": target, "resamples": RESAMPLES, "least": LEAST, "seed": "by task"}
-    path = scores_path(scores)
-    origin: dict[str, Any] = {"scores": path.name, "scores_sha256": sha256(path), "versions": versions()}
+    origin: dict[str, Any] = {"scores": scores_path(scores).name, "scores_sha256": scores_digest(scores)}
+    origin["versions"] = versions()
     origin["seconds"] = round(time.perf_counter() - start, 1)
     return Deposit(f"comparison-{target}", settings, tables, origin)
 

@@ -15,8 +15,7 @@ from zcp.analysis.bootstrap import spearman_interval
 from zcp.analysis.metrics import spearman
 from zcp.analysis.scores import usable
 from zcp.benchmarks.tasks import TASKS
-from zcp.collect import scores_path
-from zcp.data.checksums import sha256
+from zcp.collect import scores_digest, scores_path
 from zcp.errors import InputError
 from zcp.paths import data_folder
 from zcp.spaces import get_space
@@ -156,7 +155,7 @@ def study(space: str) -> Deposit:
         "agreement": agreement(space),
         "collections": describe(space),
     }
-    files = {each.file: sha256(scores_path(each.file)) for each in collections_of(space)}
+    files = {each.file: scores_digest(each.file) for each in collections_of(space)}
     seconds = round(time.perf_counter() - start, 1)
     origin = {"scores_sha256": files, "versions": versions(), "seconds": seconds}
     return Deposit(f"deeper_{space}", {"space": space, "resamples": RESAMPLES}, tables, origin)
