@@ -12,7 +12,7 @@ from zcp.formulas import Expression
 from zcp.statistics.network import Statistics
 from zcp.statistics.transfer import Later
 
-Function = Callable[[Statistics], Tensor | float | Later[Tensor] | Later[float]]
+Function = Callable[[Statistics], Tensor | float | Later[Tensor] | Later[float] | Later[int]]
 
 
 @dataclass(frozen=True)
