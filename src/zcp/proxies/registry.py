@@ -10,8 +10,9 @@ from torch import Tensor
 from zcp.errors import InputError
 from zcp.formulas import Expression
 from zcp.statistics.network import Statistics
+from zcp.statistics.transfer import Later
 
-Function = Callable[[Statistics], Tensor | float]
+Function = Callable[[Statistics], Tensor | float | Later[Tensor] | Later[float] | Later[int]]
 
 
 @dataclass(frozen=True)

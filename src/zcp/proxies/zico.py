@@ -26,6 +26,5 @@ def zico(s: Statistics) -> Tensor:
         deviation = stacked.std(dim=0, correction=0)
         kept = deviation != 0
         ratio = torch.where(kept, stacked.abs().mean(dim=0) / torch.where(kept, deviation, 1.0), 0.0).sum()
-        if ratio > 0:
-            total += ratio.log()
+        total += torch.where(ratio > 0, ratio.log(), 0.0)
     return total
