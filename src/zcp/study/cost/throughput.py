@@ -16,17 +16,13 @@ from zcp.collect import Pool, score_row
 from zcp.collect.order import Unit
 from zcp.collect.settings import Settings
 from zcp.data.batches import gaussian_batches
-from zcp.proxies.registry import REGISTRY
 from zcp.scoring import score
 from zcp.spaces import build, get_space
 from zcp.study.cost.units import SEED, ablation, cost_in_units, growth, random_networks, roofline
-from zcp.study.greenfactory.published import COLUMNS
 from zcp.study.provenance import machine
 from zcp.study.results import Deposit, DisagreementError
 from zcp.versions import versions
 
-#: The columns of GreenFactory that are scores of one network; the condition number and zen take 16 samples.
-GREENFACTORY = tuple(name for name in COLUMNS.values() if name in REGISTRY)
 #: Samples in the batch of `drift`'s small network.
 STEADY_BATCH = 4
 
@@ -118,7 +114,7 @@ def study(
     """Measure everything on this machine and return the section's deposit.
 
     Args:
-        settings: of the collection that `worker_scaling` runs.
+        settings: of the collection that `worker_scaling` runs; its proxies are those that are timed.
         batch: of the costs in units.
         networks: random architectures of each space.
         apart: whether to score the proxies one by one, too.
@@ -127,23 +123,18 @@ def study(
     """
     start = time.perf_counter()
     torch.set_num_threads(1)
-    chosen = random_networks(networks)
+    chosen, proxies = random_networks(networks), settings.proxies
     tables = {
-        "costs": cost_in_units(chosen, GREENFACTORY, batch, apart=apart),
-        "ablation": ablation(chosen[:1] + chosen[-1:], GREENFACTORY, (8, batch)),
-        "growth": growth(GREENFACTORY, (8, 16, 32, 64), (1, 2, 4, 8)),
-        "roofline": roofline(chosen[:1] + chosen[-1:], GREENFACTORY, batch),
+        "costs": cost_in_units(chosen, proxies, batch, apart=apart),
+        "ablation": ablation(chosen[:1] + chosen[-1:], proxies, (8, batch)),
+        "growth": growth(proxies, (8, 16, 32, 64), (1, 2, 4, 8)),
+        "roofline": roofline(chosen[:1] + chosen[-1:], proxies, batch),
         "scaling": worker_scaling(networks, workers, settings),
-        "drift": by_tenth(drift(steady, STEADY_BATCH, GREENFACTORY)),
+        "drift": by_tenth(drift(steady, STEADY_BATCH, proxies)),
     }
-    noted = {"batch": batch, "seed": SEED, "proxies": list(GREENFACTORY)}
-    seconds = round(time.perf_counter() - start, 1)
-    made = {
-        "machine": machine(),
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d"),
-        "seconds": seconds,
-    }
+    noted = {"batch": batch, "seed": SEED, "proxies": list(proxies)}
+    made = {"machine": machine(), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
+    made["seconds"] = round(time.perf_counter() - start, 1)
     return Deposit("throughput-cpu", noted, tables, made)
 
 
