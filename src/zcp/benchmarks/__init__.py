@@ -6,7 +6,7 @@ from zcp.benchmarks.archive import Archive
 from zcp.benchmarks.base import Benchmark
 from zcp.benchmarks.package import Package
 from zcp.benchmarks.tables import Tables
-from zcp.errors import InputError
+from zcp.errors import InputError, choose
 from zcp.spaces import SPACES
 
 __all__ = ["SOURCES", "Benchmark", "available", "load"]
@@ -53,9 +53,7 @@ def load(space: str, source: str | None = None, path: Path | None = None) -> Ben
         if source is None:
             lines = "".join(f"\n  {name}: {reason}" for name, reason in reasons.items())
             raise InputError(f"there is no ground truth for {space}; any one of these would do:{lines}")
-    if source not in SOURCES:
-        raise InputError(f"unknown source {source!r}; choose one of {', '.join(SOURCES)}")
-    return SOURCES[source](space, Path(path) if path is not None else None)
+    return choose(SOURCES, source, "source")(space, Path(path) if path is not None else None)
 
 
 def _require_measured(space: str) -> None:

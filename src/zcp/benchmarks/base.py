@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import pandas as pd
 
-from zcp.data.datasets import get_nats_dataset
-from zcp.errors import InputError
+from zcp.data.datasets import DATASETS
+from zcp.errors import InputError, choose
 from zcp.spaces import get_space
 
 
@@ -64,7 +64,7 @@ class Benchmark(ABC):
         Raises:
             InputError: if the dataset does not exist or this source lacks the target.
         """
-        get_nats_dataset(dataset)
+        choose(DATASETS, dataset, "dataset")
         if target not in self.targets:
             raise InputError(
                 f"source {self.source!r} has no target {target!r} for {self.space}; choose one of "
@@ -72,14 +72,6 @@ class Benchmark(ABC):
             )
         values = self._accuracy(dataset, target).astype("float64")
         return values.rename("accuracy").rename_axis("index")
-
-    def column(self, name: str) -> pd.Series:
-        """Return a column of this source besides the accuracies, such as `unique_str` (isomorphism class).
-
-        Raises:
-            InputError: if this source has no such column.
-        """
-        raise InputError(f"source {self.source!r} has no column {name!r}; source 'tables' has columns")
 
     def valid_seeds(self, dataset: str) -> pd.DataFrame:
         """Return the validation accuracy of each training seed after the full training.

@@ -3,8 +3,7 @@
 Architectures are named by their string: NATS-Bench's own for `tss`, NASLib's tuples for the other spaces.
 """
 
-from functools import lru_cache
-from pathlib import Path
+from functools import cache
 from typing import NamedTuple
 
 import pandas as pd
@@ -65,21 +64,20 @@ def get_task(space: str, task: str) -> Task:
     Raises:
         InputError: if none was measured or published for it.
     """
-    try:
-        return TASKS[space, task]
-    except KeyError:
+    if (space, task) not in TASKS:
         known = ", ".join(f"{s} {t}" for s, t in TASKS)
-        raise InputError(f"there is no ground truth for {space} on {task!r}; there is for {known}") from None
+        raise InputError(f"there is no ground truth for {space} on {task!r}; there is for {known}")
+    return TASKS[space, task]
 
 
-@lru_cache(maxsize=8)
-def read_table(file: str, folder: Path | None = None) -> pd.DataFrame:
+@cache
+def read_table(file: str) -> pd.DataFrame:
     """Return a Parquet file of the data folder, once it agrees with the folder's `SHA256SUMS`.
 
     Raises:
         InputError: if there is no data folder, or the file is missing or damaged.
     """
-    root = folder or data_folder()
+    root = data_folder()
     if root is None:
         raise InputError(f"no data folder: set ZCP_DATA to the one that holds {file}")
     return pd.read_parquet(verify(root, file))
@@ -106,9 +104,3 @@ def accuracy(space: str, task: str) -> pd.Series:
     else:
         found = frame.set_index("arch" if where.file == NATS else "naslib_arch")[where.column]
     return found.dropna().astype("float64").rename("accuracy").rename_axis("arch")
-
-
-def post_architectures() -> list[int]:
-    """Return the indices of the post's own 1,000 architectures of `tss`, in the post's order."""
-    frame = read_table(NATS).dropna(subset="post_1000_position").sort_values("post_1000_position")
-    return [int(index) for index in frame["index"]]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupShuffleSplit
 
 from zcp.ensemble.examples import Examples
-from zcp.errors import InputError
+from zcp.errors import InputError, choose
 from zcp.spaces.isomorphism import name_classes
 from zcp.statistics.seeding import seed_for
 
@@ -52,9 +52,8 @@ def split(examples: Examples, scheme: str, seed: int) -> Split:
     Raises:
         InputError: if the scheme is unknown or the rows are too few for three parts.
     """
-    if scheme not in SCHEMES:
-        raise InputError(f"unknown scheme {scheme!r}; choose one of {', '.join(SCHEMES)}")
-    return SCHEMES[scheme](examples, np.random.default_rng(seed_for("split", scheme, seed)))
+    divide = choose(SCHEMES, scheme, "scheme")
+    return divide(examples, np.random.default_rng(seed_for("split", scheme, seed)))
 
 
 def oversample(accuracy: pd.Series, rng: np.random.Generator) -> Positions:

@@ -19,34 +19,6 @@ from zcp.spaces.cells import EDGES
 from zcp.spaces.tss import parse_cell
 
 NODES = 4
-DEAD = "#"  # how the benchmark writes a node or edge that carries nothing
-
-
-def benchmark_form(arch: str) -> str:
-    """Return the text by which the benchmark compares cells.
-
-    Args:
-        arch: architecture string of the topology space.
-
-    Raises:
-        InputError: if it is malformed.
-
-    Example:
-        >>> benchmark_form("|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
-        '#+#+0'
-    """
-    written = {0: "0"}
-    operations = dict(zip(EDGES, parse_cell(arch), strict=True))
-    for node in range(1, NODES):
-        terms = []
-        for source in range(node):
-            operation, value = operations[source, node], written[source]
-            if operation == "none" or value == DEAD:
-                terms.append(DEAD)
-            else:
-                terms.append(value if operation == "skip_connect" else f"({value})@{operation}")
-        written[node] = "+".join(sorted(terms))
-    return written[NODES - 1]
 
 
 def canonical_form(arch: str) -> str:

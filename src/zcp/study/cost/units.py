@@ -19,7 +19,7 @@ from zcp.collect import sampling_order
 from zcp.data.batches import gaussian_batches
 from zcp.scoring import score
 from zcp.spaces import build
-from zcp.spaces.cells import Cell, CellNetwork
+from zcp.spaces.cells import Cell, chain
 from zcp.spaces.sss import CELL
 from zcp.statistics.copies import ENGINES, Engine, get_engine
 from zcp.study.cost.timing import interleaved
@@ -139,18 +139,12 @@ def growth(proxies: Sequence[str], batches: Sequence[int], sizes: Sequence[int])
     plan += [("width", 8 * n, 8 * n, 1, 8) for n in sizes] + [("depth", n, 16, n, 8) for n in sizes]
     rows = []
     for what, value, width, depth, batch in plan:
-        cells = [Cell(CELL, width, width) for _ in range(depth)]
-        network, data = CellNetwork(width, cells, width, 10), gaussian_batches("cifar10", batch)
-        found = interleaved(
-            {
-                "unit": forward_backward(network, data[0]),
-                "all": partial(score, network, data, proxies),
-            },
-            1,
-        )
-        rows.append(
-            {"what": what, "value": value, "unit": found["unit"], "units": found["all"] / found["unit"]}
-        )
+        network = chain((width,), lambda channels: Cell(CELL, channels, channels), depth, classes=10)
+        data = gaussian_batches("cifar10", batch)
+        work = {"unit": forward_backward(network, data[0]), "all": partial(score, network, data, proxies)}
+        found = interleaved(work, 1)
+        row = {"what": what, "value": value, "unit": found["unit"]}
+        rows.append(row | {"units": found["all"] / found["unit"]})
     return pd.DataFrame(rows)
 
 

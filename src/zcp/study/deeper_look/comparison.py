@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from zcp import benchmarks
-from zcp.analysis.bootstrap import spearman_interval
-from zcp.analysis.scores import turn, usable
+from zcp.analysis.bootstrap import correlate_usable
+from zcp.analysis.scores import turn
 from zcp.benchmarks import tasks
 from zcp.collect import load_scores, scores_path
 from zcp.data.checksums import sha256
@@ -111,18 +111,15 @@ def correlate(task: Scored) -> tuple[pd.DataFrame, pd.DataFrame]:
         spearman, low, high (95 percent, bootstrap over architectures), n, left_out), both after origin,
         space and task.
     """
-    pairs = correlate_pairs(task)
-    mine = pairs[(pairs["b"] == heatmaps.GROUND_TRUTH) & (pairs["a"] != heatmaps.GROUND_TRUTH)]
-    mine = mine.rename(columns={"a": "proxy"}).drop(columns="b")
-    ends = [_interval(task, str(proxy)) for proxy in mine["proxy"]]
-    mine = mine.assign(low=[low for low, _ in ends], high=[high for _, high in ends])
-    return pairs, mine.reset_index(drop=True)
-
-
-def _interval(task: Scored, proxy: str) -> tuple[float, float]:
-    known = usable(task.scores[proxy])
-    values, measured = task.scores[proxy].to_numpy()[known], task.accuracy.to_numpy()[known]
-    return spearman_interval(values, measured, RESAMPLES, "bootstrap", *task[:3])
+    named = dict(zip(KEYS, task[:3], strict=True))
+    rows = [
+        {"proxy": proxy}
+        | correlate_usable(task.scores[proxy], task.accuracy, RESAMPLES, "bootstrap", *task[:3])
+        | named
+        for proxy in task.scores
+    ]
+    columns = ["proxy", "spearman", "n", "left_out", *KEYS, "low", "high"]
+    return correlate_pairs(task), pd.DataFrame(rows, columns=columns)
 
 
 def study(scores: str, target: str) -> Deposit:

@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from zcp.analysis.bootstrap import spearman_interval
+from zcp.analysis.bootstrap import correlate_usable
 from zcp.analysis.metrics import spearman
-from zcp.analysis.scores import usable
 from zcp.data.checksums import sha256
 from zcp.errors import InputError
 from zcp.paths import PROJECT, data_folder
@@ -45,24 +42,9 @@ def correlate(rows: pd.DataFrame) -> pd.DataFrame:
     for (seed, epoch), part in rows.groupby(["seed", "epoch"]):
         measured = final.loc[seed].reindex(part["index"]).to_numpy()
         for proxy in (*PROXIES, *LEARNING):
-            found.append(
-                {"seed": seed, "epoch": epoch, "proxy": proxy} | _one(part[proxy].to_numpy(float), measured)
-            )
+            row = {"seed": seed, "epoch": epoch, "proxy": proxy}
+            found.append(row | correlate_usable(part[proxy], measured, RESAMPLES, "decay"))
     return pd.DataFrame(found)
-
-
-def _one(values: np.ndarray, measured: np.ndarray) -> dict[str, Any]:
-    known = usable(values) & np.isfinite(measured)
-    x, y = values[known], measured[known]
-    low, high = spearman_interval(x, y, RESAMPLES, "decay")
-    value = spearman(x, y) if known.any() else float("nan")
-    return {
-        "spearman": value,
-        "low": low,
-        "high": high,
-        "n": int(known.sum()),
-        "left_out": int((~known).sum()),
-    }
 
 
 def average(curves: pd.DataFrame) -> pd.DataFrame:

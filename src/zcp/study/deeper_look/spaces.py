@@ -10,9 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from zcp.analysis.bootstrap import spearman_interval
-from zcp.analysis.metrics import spearman
-from zcp.analysis.scores import usable
+from zcp.analysis.bootstrap import correlate_usable
 from zcp.benchmarks.tasks import TASKS
 from zcp.collect import scores_path
 from zcp.data.checksums import sha256
@@ -62,16 +60,12 @@ def correlate(
     known = measured.index.intersection(scores.index)
     if known.empty:
         raise InputError("none of the scored architectures was measured on this task")
-    rows = []
-    for proxy in scores:
-        values = scores[proxy].reindex(known).to_numpy(float)
-        is_usable = usable(values)
-        values, accuracies = values[is_usable], measured[known].to_numpy(float)[is_usable]
-        found = {"proxy": str(proxy), "n": len(values), "left_out": int((~is_usable).sum())}
-        low, high = spearman_interval(values, accuracies, resamples, "bootstrap", *seed)
-        value = spearman(values, accuracies)
-        rows.append(found | {"spearman": value, "low": low, "high": high})
-    return pd.DataFrame(rows)
+    scores, measured = scores.reindex(known), measured[known]
+    rows = [
+        {"proxy": str(proxy)} | correlate_usable(scores[proxy], measured, resamples, "bootstrap", *seed)
+        for proxy in scores
+    ]
+    return pd.DataFrame(rows, columns=["proxy", "n", "left_out", "spearman", "low", "high"])
 
 
 def correlate_space(space: str, resamples: int = RESAMPLES) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from zcp.collect.order import sampling_order
 from zcp.paths import RUNS
 from zcp.scoring import score
 from zcp.spaces import get_space
-from zcp.spaces.cells import Cell, CellNetwork, Residual
+from zcp.spaces.cells import Cell, CellNetwork, chain
 from zcp.spaces.tss import parse_cell
 from zcp.statistics.initialisation import initialise
 from zcp.statistics.seeding import generator
@@ -66,12 +66,8 @@ def architectures(count: int) -> list[int]:
 def build_narrow(index: int, recipe: Recipe, seed: int) -> CellNetwork:
     """Return the topology space's network `index` in the recipe's width and depth, freshly initialised."""
     operations = parse_cell(get_space("tss").arch(index))
-    cells: list[nn.Module] = []
-    for stage in range(3):
-        width = recipe.width << stage
-        cells += [Residual(width // 2, width)] if stage else []
-        cells += [Cell(operations, width, width) for _ in range(recipe.cells)]
-    network = CellNetwork(recipe.width, cells, recipe.width << 2, CLASSES)
+    widths = [recipe.width << stage for stage in range(3)]
+    network = chain(widths, lambda width: Cell(operations, width, width), recipe.cells, CLASSES)
     initialise(network, "default", seed, "decay", index)
     return network
 
