@@ -90,15 +90,13 @@ def score(
     _check_batches(batches)
     workspace = Workspace(network, get_engine(engine))
     scores = Scores()
+    scores.update({proxy.name: math.nan for proxy in chosen})  # in the order asked for
     groups: dict[str, list[Proxy]] = {}
     for proxy in chosen:
         groups.setdefault(proxy.init if init == "paper" else "keep", []).append(proxy)
     with _own_surroundings(network):
         for group, members in groups.items():
             _score_group(scores, workspace, batches, group, members, seed, draw or SeededDraw(seed))
-    ordered = {proxy.name: scores[proxy.name] for proxy in chosen}
-    scores.clear()
-    scores.update(ordered)
     return scores
 
 
@@ -157,9 +155,9 @@ def _value(proxy: Proxy, statistics: Statistics) -> tuple[float, str]:
         return math.nan, f"{type(error).__name__}: {error}"
     if math.isinf(value):
         return value, "the definition gives an infinite value (a logarithm of zero or an overflow)"
-    return value, "" if math.isfinite(
-        value
-    ) else "the arithmetic gave NaN (non-finite activations or gradients)"
+    if math.isnan(value):
+        return value, "the arithmetic gave NaN (non-finite activations or gradients)"
+    return value, ""
 
 
 def _check_batches(batches: Sequence[tuple[Tensor, Tensor]]) -> None:

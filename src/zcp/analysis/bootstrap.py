@@ -102,17 +102,11 @@ def spearman_interval(scores: Floats, measured: Floats, resamples: int, *seed: o
 def correlate_usable(
     scores: ArrayLike, measured: ArrayLike, resamples: int = 0, *seed: object
 ) -> dict[str, float]:
-    """Correlate scores with what was measured, where both exist (`zcp.analysis.scores.usable`).
-
-    Args:
-        scores: one value an architecture, shape (n,).
-        measured: of the same architectures, shape (n,).
-        resamples: of the interval.
-        seed: of the resamples.
+    """Correlate scores with what was measured of the same architectures, shapes (n,), where both exist.
 
     Returns:
-        spearman (NaN where a column is constant or fewer than two rows are left), low, high (its 95 percent
-        interval), n (rows used), left_out (the others).
+        spearman (NaN where a column is constant or fewer than two rows are left), low, high (see
+        `spearman_interval`), n (rows used), left_out (those without a usable value of both).
     """
     values, accuracies = np.asarray(scores, np.float64), np.asarray(measured, np.float64)
     known = usable(values) & usable(accuracies)

@@ -17,9 +17,6 @@ SOURCES: dict[str, type[Benchmark]] = {kind.source: kind for kind in (Tables, Ar
 def available(space: str = "tss") -> dict[str, str]:
     """Return each source of ground truth with what it lacks; the empty string means that it can be used.
 
-    Args:
-        space: `tss` or `sss`.
-
     Raises:
         InputError: if NATS-Bench has no such space.
     """

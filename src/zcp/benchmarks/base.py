@@ -51,11 +51,7 @@ class Benchmark(ABC):
         """Return the accuracies of a dataset and target that exist, in index order."""
 
     def accuracy(self, dataset: str, target: str = "test") -> pd.Series:
-        """Return the accuracy of each architecture.
-
-        Args:
-            dataset: `cifar10`, `cifar100` or `ImageNet16-120`.
-            target: one of `targets`.
+        """Return the accuracy of each architecture on a dataset of NATS-Bench.
 
         Returns:
             Series `accuracy` in percent (larger is better), indexed by architecture index, a row for each;

@@ -84,11 +84,7 @@ def read_table(file: str) -> pd.DataFrame:
 
 
 def accuracy(space: str, task: str) -> pd.Series:
-    """Return the ground truth of every architecture that was measured on a task.
-
-    Args:
-        space: `tss`, `transnas` or `darts`.
-        task: a task of `TASKS`, such as `cifar100`, `darcy`, `class_scene` or `scifar100`.
+    """Return the ground truth of every architecture that was measured on a task of `TASKS`.
 
     Returns:
         Series `accuracy`, larger is better in the unit of `get_task(...).measure`, indexed by `arch`.

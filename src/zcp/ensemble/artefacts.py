@@ -108,9 +108,7 @@ class Artefact:
 def quantiles(scores: pd.DataFrame, count: int = 201) -> dict[str, dict[str, list[float]]]:
     """Return quantiles of the parts of AZ-NAS in each cell; values that do not exist count as -inf.
 
-    Args:
-        scores: columns space, dataset and the parts; others are left alone.
-        count: how many quantiles of each.
+    `scores` has the columns space, dataset and the parts; without a part there are no quantiles.
     """
     if not set(AZ_NAS_PARTS) <= set(scores):
         return {}
@@ -181,11 +179,7 @@ def rank_in_population(values: dict[str, float], population: dict[str, list[floa
     r"""Return AZ-NAS of a network that joins a population known by its quantiles.
 
     Each part's rank is that of an equal member: ascending from 1, ties averaged; below all it is a half.
-    Parts that are NaN rank lowest.
-
-    Args:
-        values: the network's parts.
-        population: part -> quantiles, ascending.
+    Parts that are NaN rank lowest. `population` maps each part to its quantiles, ascending.
     """
     total = 0.0
     for part in AZ_NAS_PARTS:

@@ -57,14 +57,8 @@ def predict_architecture(
     """Predict the accuracy of an architecture of a benchmark.
 
     It is scored with the settings of the training scores: weights, batches and noise are the same, so an
-    architecture that was collected gets the very features that it was collected with.
-
-    Args:
-        artefact: a fitted estimator.
-        space: `tss` or `sss`.
-        arch: architecture string, or index in the official order.
-        dataset: name of the dataset.
-        level: coverage of the interval, one that the artefact was calibrated for.
+    architecture that was collected gets the very features that it was collected with. `level` is the coverage
+    of the interval, one that the artefact was calibrated for.
 
     Raises:
         InputError: if the space, architecture, dataset or level is unknown.

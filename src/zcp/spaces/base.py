@@ -39,13 +39,7 @@ class Space(ABC):
 
     @abstractmethod
     def network(self, arch: str, classes: int, channels: int = 3) -> nn.Module:
-        """Return the network of an architecture string, with PyTorch's default initialisation.
-
-        Args:
-            arch: architecture string.
-            classes: number of classes.
-            channels: of the images.
-        """
+        """Return the network of an architecture string for images of so many channels."""
 
     def params(self, arch: str, classes: int) -> int:
         """Return the number of trainable parameters for images of three channels."""
@@ -55,10 +49,7 @@ class Space(ABC):
     def flops(self, arch: str, classes: int, resolution: int) -> int:
         """Return the multiply-accumulates for one image (convolutions and classifier, biases included).
 
-        Args:
-            arch: architecture string.
-            classes: number of classes.
-            resolution: height and width of the images in pixels, a multiple of 4.
+        The image is a square of `resolution` pixels a side, a multiple of 4 (of 32 for `transnas`).
         """
         with torch.device("meta"), torch.no_grad():
             image = torch.zeros(1, 3, resolution, resolution)

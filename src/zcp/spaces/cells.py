@@ -124,20 +124,11 @@ class CellNetwork(nn.Module):
 
 
 def chain(
-    widths: Sequence[int],
-    cell: Callable[[int], nn.Module],
-    repeats: int,
-    classes: int,
-    channels: int = 3,
+    widths: Sequence[int], cell: Callable[[int], nn.Module], repeats: int, classes: int, channels: int = 3
 ) -> CellNetwork:
-    """Return a network of stages of these widths: `repeats` cells each, residual blocks between the stages.
+    """Return a network of stages of these widths, residual blocks between them.
 
-    Args:
-        widths: channels of each stage.
-        cell: makes a cell that keeps this width.
-        repeats: cells a stage.
-        classes: number of classes.
-        channels: of the images.
+    A stage has `repeats` cells, each of which `cell` makes for a width, which it keeps.
     """
     body: list[nn.Module] = []
     for stage, width in enumerate(widths):

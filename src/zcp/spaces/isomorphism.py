@@ -24,11 +24,8 @@ NODES = 4
 def canonical_form(arch: str) -> str:
     """Return the cell's output as a flat, sorted sum in which nothing dead is left; empty for a dead cell.
 
-    Args:
-        arch: architecture string of the topology space.
-
     Raises:
-        InputError: if it is malformed.
+        InputError: if the architecture string is malformed.
 
     Example:
         >>> canonical_form("|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
@@ -56,10 +53,8 @@ def _form(index: int) -> str:
 def name_classes(labels: pd.DataFrame) -> pd.Series:
     """Return one name a class of networks that are the same.
 
-    A dead cell, and every architecture of the size space, is a class of its own.
-
-    Args:
-        labels: columns space, index.
+    A dead cell, and every architecture of the size space, is a class of its own. `labels` has the columns
+    space and index.
     """
     names = [
         f"tss:{_form(index)}" if space == "tss" and _form(index) else f"{space}:{index}"

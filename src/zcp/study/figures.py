@@ -195,11 +195,9 @@ def plot_intervals(
 
 @styled
 def plot_curves(summary: pd.DataFrame, labels: dict[str, str]) -> Figure:
-    """Draw Kendall's correlation against the number of trained networks, a panel a cell, with bands.
+    """Draw Kendall's correlation against the number of trained networks, a panel a cell.
 
-    Args:
-        summary: columns space, dataset, model, size, kendall, std; the band is one deviation.
-        labels: model -> legend entry, in the order of drawing.
+    Columns: space, dataset, model, size, kendall, std (the band). `labels` maps models to legend entries.
     """
     cells = list(summary.groupby(["space", "dataset"]))
     figure, axes = panels(len(cells), 3, (3.2, 2.7), sharey=True)

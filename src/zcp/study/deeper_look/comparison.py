@@ -62,10 +62,8 @@ class Scored(NamedTuple):
 def our_tasks(scores: str, target: str) -> Iterator[Scored]:
     """Yield the tasks of our own scores.
 
-    Args:
-        scores: a scores file, see `zcp.collect.load_scores`.
-        target: `test` (needs the data folder: both NATS-Bench spaces, five tasks in the topology space) or
-            `valid` (the topology space on its three datasets, from any source).
+    With the target `test`, which needs the data folder, these are both NATS-Bench spaces and five tasks in
+    the topology space; with `valid` the topology space on its three datasets, from any source.
 
     Raises:
         InputError: if the target is unknown, or scores or ground truth are missing.
@@ -186,8 +184,7 @@ def post_pairs() -> pd.DataFrame | None:
 def beside_post(correlations: pd.DataFrame) -> pd.DataFrame:
     """Return the tasks that both have: proxy, then a column a task with `the post / ours [low, high]`.
 
-    Args:
-        correlations: of a deposit; where a task has two origins the first is shown.
+    Where a task has two origins the first is shown.
     """
     ours = correlations.drop_duplicates(["space", "task", "proxy"]).set_index(["space", "task", "proxy"])
     both = post_tables().join(

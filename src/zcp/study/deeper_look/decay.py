@@ -28,9 +28,6 @@ KEYS = ["seed", "epoch", "proxy"]
 def correlate(rows: pd.DataFrame) -> pd.DataFrame:
     """Correlate every proxy after every epoch with the final accuracy of the same training.
 
-    Args:
-        rows: as `zcp.study.deeper_look.training.run` returns them.
-
     Returns:
         seed, epoch, proxy (also `accuracy` and `negative_loss` so far), spearman, low, high (95 percent,
         bootstrap over architectures; NaN where the proxy is constant), n (architectures), left_out (those
@@ -70,21 +67,12 @@ def seed_agreement(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def study(name: str, rows: pd.DataFrame, recipe: Recipe, seconds: float) -> Deposit:
-    """Return the deposit of one task: `curves` (see `correlate`), `accuracy` by epoch and `agreement`.
-
-    Args:
-        name: a task of `zcp.study.deeper_look.small_tasks`.
-        rows: of the trainings.
-        recipe: that they were made with.
-        seconds: that all trainings took.
-    """
+    """Return the deposit of one task: `curves` (see `correlate`), `accuracy` by epoch and `agreement`."""
     groups = rows.groupby(["seed", "epoch"])["accuracy"]
     accuracy = groups.agg(mean="mean", least="min", median="median", most="max").reset_index()
+    seeds, count = sorted(map(int, rows["seed"].unique())), int(rows["index"].nunique())
     settings = {"task": name, "recipe": asdict(recipe), "resamples": RESAMPLES}
-    settings |= {
-        "seeds": sorted(map(int, rows["seed"].unique())),
-        "architectures": int(rows["index"].nunique()),
-    }
+    settings |= {"seeds": seeds, "architectures": count}
     tables = {"curves": correlate(rows), "accuracy": accuracy, "agreement": seed_agreement(rows)}
     made = {"versions": versions(), "seconds": round(seconds, 1), "rows": len(rows)}
     if (path := DEPOSITED / f"decay-{name}.parquet").is_file():

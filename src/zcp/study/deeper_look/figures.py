@@ -35,12 +35,9 @@ def plot_matrices(matrices: Mapping[str, pd.DataFrame], columns: int = 2) -> Fig
 
 @styled
 def plot_profiles(profiles: Mapping[str, pd.DataFrame], largest: float = 4.0) -> Figure:
-    """Draw performance profiles, a panel each: steps that rise at their own tau.
+    """Draw performance profiles by title, as `profiles.steps` returns them: steps that rise at their own tau.
 
-    Args:
-        profiles: title -> one row a tau (the index), one column a proxy, as
-            `zcp.study.deeper_look.profiles.steps` returns them.
-        largest: the tau at which the axis ends.
+    The axis ends at the tau `largest`.
     """
     figure, axes = panels(len(profiles), 2, (4.6, 3.0))
     for axis, (title, table) in zip(axes, profiles.items(), strict=True):
@@ -57,11 +54,9 @@ def plot_profiles(profiles: Mapping[str, pd.DataFrame], largest: float = 4.0) ->
 
 @styled
 def plot_decay(curves: Mapping[str, pd.DataFrame], proxies: Sequence[str]) -> Figure:
-    """Draw the correlation after each epoch, a panel each.
+    """Draw the correlation of these proxies after each epoch, a panel a title.
 
-    Args:
-        curves: title -> columns epoch, proxy, spearman, and least and most where there are several seeds.
-        proxies: those that are drawn, in the order of the legend.
+    Columns of a table: epoch, proxy, spearman, and least and most where there are several seeds.
     """
     figure, axes = panels(len(curves), 2, (4.8, 3.4))
     for axis, (title, table) in zip(axes, curves.items(), strict=True):
@@ -101,9 +96,7 @@ def plot_gains(gains: pd.DataFrame) -> Figure:
 def plot_searches(runs: pd.DataFrame, budget: int) -> Figure:
     """Draw the fraction of searches that reached the goal within a number of queries, a panel a dataset.
 
-    Args:
-        runs: columns dataset, search (legend entry), queries, reached.
-        budget: where the axis ends.
+    Columns: dataset, search (legend entry), queries, reached. The axis ends at the budget.
     """
     datasets = runs["dataset"].unique()
     figure, axes = panels(len(datasets), 3, (3.2, 3.0))

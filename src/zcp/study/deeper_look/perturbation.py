@@ -51,12 +51,7 @@ def mixed_cell(choices: Choice, width: int) -> Nodes:
 
 
 def build_supernet(choices: Choice, seed: int) -> CellNetwork:
-    """Return a narrow network with one mixed cell a stage.
-
-    Args:
-        choices: the operations of each edge of the cell, in the order of `zcp.spaces.cells.EDGES`.
-        seed: of the weights.
-    """
+    """Return a narrow network with one mixed cell a stage, from the operations of each edge of the cell."""
     network = chain([WIDTH << stage for stage in range(3)], partial(mixed_cell, choices), 1, CLASSES)
     initialise(network, "default", seed, "supernet")
     return network
@@ -71,10 +66,8 @@ def noise() -> list[Batch]:
 def select(proxy: str, seed: int) -> int:
     """Discretise the supernet with one proxy, and return the index of the architecture that is left.
 
-    Args:
-        proxy: what scores a perturbed supernet, a registered proxy; where it is undefined the removal counts
-            as the most costly one.
-        seed: of the weights and of the order of the edges.
+    A removal after which the proxy is undefined counts as the most costly one. The seed decides the weights
+    and the order of the edges.
     """
     sign = sign_of(proxy)
     choices: list[tuple[str, ...]] = [OPERATIONS] * len(EDGES)

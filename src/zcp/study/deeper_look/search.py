@@ -162,10 +162,8 @@ def _parameters(index: int) -> dict[str, str]:
     return dict(zip(EDGES, parse_cell(get_space("tss").arch(index)), strict=True))
 
 
-def accuracies(dataset: str, target: str) -> np.ndarray:
-    """Return the accuracy of every architecture, percent, shape (15625,); see `zcp.benchmarks`."""
-    values: np.ndarray = benchmarks.load("tss").accuracy(dataset, target).to_numpy(float)
-    return values
+def _accuracies(dataset: str, target: str) -> np.ndarray:
+    return benchmarks.load("tss").accuracy(dataset, target).to_numpy(float)
 
 
 def run(
@@ -178,7 +176,7 @@ def run(
 ) -> pd.DataFrame:
     """Search under every strategy and seed: dataset, strategy, proxy, seed, queries, reached."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    accuracy = accuracies(dataset, examples.target)
+    accuracy = _accuracies(dataset, examples.target)
     names = {strategy.proxy for strategy in strategies}
     scores = {name: proxy_scores(examples, dataset, name) if name else None for name in names}
     plan = [(strategy, seed) for seed in seeds for strategy in strategies]
@@ -212,7 +210,7 @@ def study(
 
 
 def _describe(examples: Examples, dataset: str) -> dict[str, object]:
-    accuracy = accuracies(dataset, examples.target)
+    accuracy = _accuracies(dataset, examples.target)
     reach = accuracy >= goal(accuracy)
     scored = proxy_scores(examples, dataset, "flops").index
     counts = {"architectures": int(reach.sum()), "space": len(accuracy), "scored": len(scored)}

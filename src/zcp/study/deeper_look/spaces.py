@@ -43,11 +43,7 @@ def correlate(
 ) -> pd.DataFrame:
     """Correlate each proxy with what was measured, on the architectures that have both.
 
-    Args:
-        scores: a column a proxy, by architecture; larger is better.
-        measured: by architecture; larger is better.
-        seed: of the resamples.
-        resamples: for each interval; 0 leaves the intervals out (NaN).
+    Both are by architecture, and larger is better. No resamples leave the intervals out (NaN).
 
     Returns:
         proxy, n (architectures used), left_out (measured, but without a usable score: failures are counted,
@@ -182,14 +178,8 @@ def check(space: str, deposit: Deposit) -> dict[str, pd.DataFrame]:
 def beside_post(correlations: pd.DataFrame, space: str, tasks: Sequence[str]) -> pd.DataFrame:
     """Return one row a task and proxy of the post: task, proxy, post, suite, ours, n.
 
-    Args:
-        correlations: of a deposit.
-        space: of the post's table.
-        tasks: which tasks, in this order.
-
-    Returns:
-        `suite` and `ours` as text with interval, `n` as their numbers of architectures, a dash where there
-        is no value. The suite's synflow is a logarithm, which orders networks equally.
+    `suite` and `ours` are texts with interval, `n` their numbers of architectures, a dash where there is no
+    value. The suite's synflow is a logarithm, which orders networks equally.
     """
     post = post_tables(space).set_index(["task", "proxy"])["spearman"]
     # A dead network has no logarithm: our own synflow ranks it, the suite published the logarithm only.
