@@ -36,9 +36,8 @@ def worker_scaling(count: int, workers: Sequence[int], settings: Settings) -> pd
     units = [Unit(space, index, "cifar10") for space, index in random_networks(count)]
     rows = []
     for number in workers:
-        arrivals = []
-        for _ in Pool(number).outcomes(partial(_score, settings=settings), units):
-            arrivals.append(time.perf_counter())
+        outcomes = Pool(number).outcomes(partial(_score, settings=settings), units)
+        arrivals = [time.perf_counter() for _ in outcomes]
         rate = (len(arrivals) - 1) / (arrivals[-1] - arrivals[0])
         rows.append({"workers": number, "networks": len(arrivals), "rate": rate})
     return pd.DataFrame(rows)
@@ -61,15 +60,8 @@ def drift(count: int, batch: int, proxies: Sequence[str]) -> pd.DataFrame:
 
 def by_tenth(found: pd.DataFrame) -> pd.DataFrame:
     """Return `drift`'s rows by tenths: networks (the last number), seconds (median), memory (at the end)."""
-    tenth = found["number"] * 10 // len(found)
-    groups = found.groupby(tenth)
-    return pd.DataFrame(
-        {
-            "networks": groups["number"].max() + 1,
-            "seconds": groups["seconds"].median(),
-            "memory": groups["memory"].last(),
-        }
-    ).reset_index(drop=True)
+    tenths = found.assign(networks=found["number"] + 1).groupby(found["number"] * 10 // len(found))
+    return tenths.agg({"networks": "max", "seconds": "median", "memory": "last"}).reset_index(drop=True)
 
 
 def _resident() -> float:

@@ -138,7 +138,7 @@ def ablation(
 def growth(proxies: Sequence[str], batches: Sequence[int], sizes: Sequence[int]) -> pd.DataFrame:
     """Measure how the cost grows with the batch, the width and the depth, for the cell of the size space.
 
-    Batches are for a width of 16 and one cell; sizes, widths in eighths and numbers of cells, for a batch of 8.
+    Batches are for a width of 16 and one cell, sizes (widths in eighths, numbers of cells) for a batch of 8.
 
     Returns:
         what (batch, width or depth), value, unit (seconds), units.

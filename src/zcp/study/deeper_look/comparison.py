@@ -21,12 +21,11 @@ from zcp.errors import InputError
 from zcp.paths import PUBLISHED, data_folder
 from zcp.study.agreement import agree
 from zcp.study.deeper_look import heatmaps, profiles, ranks
-from zcp.study.deeper_look.published import post_tables, published_scores, score_table
+from zcp.study.deeper_look.collected import TRANSNAS
+from zcp.study.deeper_look.published import POST, post_tables, published_scores, score_table
 from zcp.study.results import Deposit
 from zcp.versions import versions
 
-#: The post's eight, in the order of its tables.
-POST = ("fisher", "grad_norm", "grasp", "jacob_cov", "snip", "synflow", "flops", "params")
 #: Proxies that are compared as well where they were scored.
 FURTHER = ("plain", "l2_norm", "naswot", "zen", "zico")
 #: A task with fewer architectures tells nothing.
@@ -39,12 +38,7 @@ SCORED_ON = {
     "ninapro": "cifar100",
     "darcy": "cifar100",
 }
-SUITE = {
-    "darts": ("scifar100", "ninapro", "svhn", "cifar10"),
-    "transnas": (
-        "jigsaw", "class_object", "class_scene", "autoencoder", "normal", "room_layout", "segmentsemantic",
-    ),
-}  # fmt: skip
+SUITE = {"darts": ("scifar100", "ninapro", "svhn", "cifar10"), "transnas": TRANSNAS}
 RESAMPLES = 500
 KEYS = ["origin", "space", "task"]
 

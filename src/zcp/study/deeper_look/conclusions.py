@@ -9,8 +9,7 @@ import pandas as pd
 
 from zcp.proxies.registry import get_proxy
 from zcp.study.deeper_look import ranks
-from zcp.study.deeper_look.comparison import POST
-from zcp.study.deeper_look.published import post_tables
+from zcp.study.deeper_look.published import POST, post_tables
 from zcp.study.results import Deposit
 
 BASELINES = ("flops", "params")

@@ -9,6 +9,8 @@ from zcp.benchmarks.tasks import DARTS, accuracy, get_task, read_table
 from zcp.errors import InputError
 from zcp.paths import PUBLISHED
 
+#: The post's eight proxies, in the order of its tables.
+POST = ("fisher", "grad_norm", "grasp", "jacob_cov", "snip", "synflow", "flops", "params")
 #: Space of this package -> the post's name, in the order of its Tables 1 to 3.
 SPACE_NAMES = {"tss": "NATS-Bench TSS", "darts": "DARTS", "transnas": "TransNAS-Bench-101"}
 #: Task of this package -> the post's name.

@@ -25,13 +25,11 @@ from zcp.spaces.cells import Cell, CellNetwork, chain
 from zcp.spaces.tss import parse_cell
 from zcp.statistics.initialisation import initialise
 from zcp.statistics.seeding import generator
+from zcp.study.deeper_look.published import POST
 from zcp.study.deeper_look.small_tasks import SmallTask, load_task
 
 #: The eight of the post, the two more that its figure shows, and others that cost as little.
-PROXIES = (
-    "fisher", "grad_norm", "grasp", "jacob_cov", "snip", "synflow", "flops", "params",
-    "plain", "synflow_bn", "naswot", "zico", "l2_norm",
-)  # fmt: skip
+PROXIES = (*POST, "plain", "synflow_bn", "naswot", "zico", "l2_norm")
 CLASSES = 10
 
 
