@@ -20,7 +20,7 @@ def available(space: str = "tss") -> dict[str, str]:
     Raises:
         InputError: if NATS-Bench has no such space.
     """
-    _require_measured(space)
+    choose(SPACES, space, "search space")
     return {name: kind.why_missing(space) for name, kind in SOURCES.items()}
 
 
@@ -41,7 +41,7 @@ def load(space: str, source: str | None = None, path: Path | None = None) -> Ben
         >>> load("tss", "package").accuracy("cifar10", "valid")[9930].round(2)
         91.55
     """
-    _require_measured(space)
+    choose(SPACES, space, "search space")
     if source is None:
         if path is not None:
             raise InputError(f"a path needs a source, one of {', '.join(SOURCES)}")
@@ -51,8 +51,3 @@ def load(space: str, source: str | None = None, path: Path | None = None) -> Ben
             lines = "".join(f"\n  {name}: {reason}" for name, reason in reasons.items())
             raise InputError(f"there is no ground truth for {space}; any one of these would do:{lines}")
     return choose(SOURCES, source, "source")(space, Path(path) if path is not None else None)
-
-
-def _require_measured(space: str) -> None:
-    if space not in SPACES:
-        raise InputError(f"unknown search space {space!r}; NATS-Bench measured {', '.join(SPACES)}")

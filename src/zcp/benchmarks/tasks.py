@@ -24,13 +24,11 @@ class Task(NamedTuple):
         file: relative to the data folder.
         column: of that file; for DARTS, the release whose `val_accuracy` counts.
         measure: what was measured, in words; larger is better.
-        is_surrogate: whether a model predicted it, so that nothing was trained.
     """
 
     file: str
     column: str
     measure: str
-    is_surrogate: bool = False
 
 
 _TEST, _VALID = "test accuracy, %", "validation accuracy, %"
@@ -51,7 +49,7 @@ TASKS: dict[tuple[str, str], Task] = {
     ("transnas", "normal"): Task(TRANSNAS, "normal", "structural similarity on the validation set"),
     ("transnas", "room_layout"): Task(TRANSNAS, "room_layout", "negative validation loss"),
     ("transnas", "segmentsemantic"): Task(TRANSNAS, "segmentsemantic", "pixel accuracy, %"),
-    ("darts", "cifar10"): Task(DARTS, "nbsz_20220524", "accuracy predicted by a surrogate, %", True),
+    ("darts", "cifar10"): Task(DARTS, "nbsz_20220524", "accuracy predicted by a surrogate, %"),
     ("darts", "ninapro"): Task(DARTS, "nbsz_9x", _VALID),
     ("darts", "scifar100"): Task(DARTS, "nbsz_9x", _VALID),
     ("darts", "svhn"): Task(DARTS, "nbsz_9x", _VALID),
