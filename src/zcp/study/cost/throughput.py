@@ -23,8 +23,8 @@ from zcp.study.provenance import machine
 from zcp.study.results import Deposit, DisagreementError
 from zcp.versions import versions
 
-#: Samples in the batch of `drift`'s small network.
-STEADY_BATCH = 4
+#: Networks that are scored in a row, to see whether time and memory stay where they are, and their batch.
+STEADY, STEADY_BATCH = 1000, 4
 
 
 def worker_scaling(count: int, workers: Sequence[int], settings: Settings) -> pd.DataFrame:
@@ -94,35 +94,24 @@ def whole_benchmark(
     return pd.DataFrame(rows)
 
 
-def study(
-    settings: Settings,
-    batch: int,
-    networks: int,
-    *,
-    apart: bool = True,
-    workers: Sequence[int] = (1, 2),
-    steady: int = 1000,
-) -> Deposit:
+def study(settings: Settings, batch: int, networks: int) -> Deposit:
     """Measure everything on this machine and return the section's deposit.
 
     Args:
         settings: of the collection that `worker_scaling` runs; its proxies are those that are timed.
         batch: of the costs in units.
         networks: random architectures of each space.
-        apart: whether to score the proxies one by one, too.
-        workers: numbers of processes.
-        steady: how many networks are scored in a row, to see whether time and memory stay where they are.
     """
     start = time.perf_counter()
     torch.set_num_threads(1)
     chosen, proxies = random_networks(networks), settings.proxies
     tables = {
-        "costs": cost_in_units(chosen, proxies, batch, apart=apart),
+        "costs": cost_in_units(chosen, proxies, batch),
         "ablation": ablation(chosen[:1] + chosen[-1:], proxies, (8, batch)),
         "growth": growth(proxies, (8, 16, 32, 64), (1, 2, 4, 8)),
         "roofline": roofline(chosen[:1] + chosen[-1:], proxies, batch),
-        "scaling": worker_scaling(networks, workers, settings),
-        "drift": by_tenth(drift(steady, STEADY_BATCH, proxies)),
+        "scaling": worker_scaling(networks, (1, 2), settings),
+        "drift": by_tenth(drift(STEADY, STEADY_BATCH, proxies)),
     }
     noted = {"batch": batch, "seed": SEED, "proxies": list(proxies)}
     made = {"machine": machine(), "versions": versions(), "date": time.strftime("%Y-%m-%d")}

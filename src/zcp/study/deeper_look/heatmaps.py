@@ -50,9 +50,6 @@ def to_matrix(pairs: pd.DataFrame, order: Sequence[str] | None = None) -> pd.Dat
 def average_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     """Average correlations over tasks, within each space and over all tasks (`Overall`).
 
-    Args:
-        pairs: columns space, task, a, b, spearman.
-
     Returns:
         space, a, b, spearman (mean over the tasks where it is defined; NaN where there is none), tasks (how
         many those are).
