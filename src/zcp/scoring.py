@@ -135,10 +135,10 @@ def _score_group(
         if reason:
             scores.reasons[name] = reason
         scores.steps[name] = (f"{group}_init", *(f"{group}_{need}" for need in sorted(needs)), name)
-    for step, seconds in statistics.seconds.items():
-        scores.seconds[step if step in scores else f"{group}_{step}"] = seconds
-    for step, counted in statistics.step_passes.items():
-        scores.step_passes[step if step in scores else f"{group}_{step}"] = counted
+    names = {step: f"{group}_{step}" for step in (*statistics.seconds, *statistics.step_passes)}
+    names |= {proxy.name: proxy.name for proxy in members}
+    scores.seconds |= {names[step]: seconds for step, seconds in statistics.seconds.items()}
+    scores.step_passes |= {names[step]: counted for step, counted in statistics.step_passes.items()}
     scores.passes[group] = statistics.passes
 
 
