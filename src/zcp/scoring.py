@@ -119,13 +119,9 @@ def _score_group(
     torch.default_generator.manual_seed(seed_for(seed, group))
     if group not in ("none", "keep"):
         initialise(own, group, seed)
+    expressions = [proxy.expression for proxy in members if proxy.expression]
     statistics = Statistics(
-        own,
-        batches,
-        draw,
-        second_order=second_order,
-        expressions=[proxy.expression for proxy in members if proxy.expression],
-        engine=workspace.engine,
+        own, batches, draw, second_order=second_order, expressions=expressions, engine=workspace.engine
     )
     statistics.seconds["init"] = time.perf_counter() - start
     for proxy in members:
