@@ -86,7 +86,7 @@ def plot_selected(steps: pd.DataFrame) -> Figure:
     order = max(chosen, key=len)
     kept = np.array([[feature in subset for subset in chosen] for feature in order])
     figure, axis = plt.subplots(figsize=(7, 0.26 * len(order) + 1))
-    colours = {"cmap": "Blues", "vmin": 0, "vmax": 1.4, "edgecolors": "white"}
+    colours: dict[str, Any] = {"cmap": "Blues", "vmin": 0, "vmax": 1.4, "edgecolors": "white"}
     axis.pcolormesh(steps["count"], np.arange(len(order)), kept, **colours)
     axis.set_yticks(range(len(order)), order)
     axis.invert_yaxis()
