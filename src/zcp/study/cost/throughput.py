@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from os import cpu_count
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -114,7 +115,7 @@ def study(settings: Settings, batch: int, networks: int) -> Deposit:
         "drift": by_tenth(drift(STEADY, STEADY_BATCH, proxies)),
     }
     noted = {"batch": batch, "seed": SEED, "proxies": list(proxies)}
-    made = {"machine": machine(), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
+    made: dict[str, Any] = {"machine": machine(), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
     made["seconds"] = round(time.perf_counter() - start, 1)
     return Deposit("throughput-cpu", noted, tables, made)
 

@@ -149,8 +149,8 @@ def growth(proxies: Sequence[str], batches: Sequence[int], sizes: Sequence[int])
     for what, value, width, depth, batch in plan:
         network = chain((width,), lambda channels: Cell(CELL, channels, channels), depth, classes=10)
         data = gaussian_batches("cifar10", batch)
-        work = {"unit": forward_backward(network, data[0]), "all": partial(score, network, data, proxies)}
-        found = interleaved(work, 1)
+        unit, everything = forward_backward(network, data[0]), partial(score, network, data, proxies)
+        found = interleaved({"unit": unit, "all": everything}, 1)
         row = {"what": what, "value": value, "unit": found["unit"]}
         rows.append(row | {"units": found["all"] / found["unit"]})
     return pd.DataFrame(rows)
