@@ -161,7 +161,8 @@ def _parameters(index: int) -> dict[str, str]:
     return dict(zip(EDGES, parse_cell(get_space("tss").arch(index)), strict=True))
 
 
-def _accuracies(dataset: str, target: str) -> np.ndarray:
+def accuracies(dataset: str, target: str) -> np.ndarray:
+    """Return the accuracy of every architecture, percent, shape (15625,); see `zcp.benchmarks`."""
     return benchmarks.load("tss").accuracy(dataset, target).to_numpy(float)
 
 
@@ -175,7 +176,7 @@ def run(
 ) -> pd.DataFrame:
     """Search under every strategy and seed: dataset, strategy, proxy, seed, queries, reached."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    accuracy = _accuracies(dataset, examples.target)
+    accuracy = accuracies(dataset, examples.target)
     names = {strategy.proxy for strategy in strategies}
     scores = {name: proxy_scores(examples, dataset, name) if name else None for name in names}
     plan = [(strategy, seed) for seed in seeds for strategy in strategies]
@@ -209,7 +210,7 @@ def study(
 
 
 def _describe(examples: Examples, dataset: str) -> dict[str, object]:
-    accuracy = _accuracies(dataset, examples.target)
+    accuracy = accuracies(dataset, examples.target)
     reach = accuracy >= goal(accuracy)
     scored = proxy_scores(examples, dataset, "flops").index
     counts = {"architectures": int(reach.sum()), "space": len(accuracy), "scored": len(scored)}
