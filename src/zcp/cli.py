@@ -28,15 +28,9 @@ def main() -> None:
 
     try:
         app()
-    except InputError as error:
-        sys.exit(_complain(str(error), code=2))
-    except StudyError as error:
-        sys.exit(_complain(str(error), code=1))
-
-
-def _complain(message: str, code: int) -> int:
-    typer.echo(f"zcp: {message}", err=True)
-    return code
+    except (InputError, StudyError) as error:
+        typer.echo(f"zcp: {error}", err=True)
+        sys.exit(2 if isinstance(error, InputError) else 1)
 
 
 @app.command()

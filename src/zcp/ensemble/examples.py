@@ -14,7 +14,7 @@ from zcp import benchmarks
 from zcp.benchmarks.measured import REGISTERED, accuracies, is_measured
 from zcp.collect import load_scores, scores_digest, scores_path
 from zcp.ensemble.features import KEYS, encode
-from zcp.errors import InputError
+from zcp.errors import InputError, choose
 from zcp.proxies.population import AZ_NAS_PARTS, az_nas
 from zcp.versions import versions
 
@@ -78,10 +78,9 @@ def available_target(wanted: str) -> str:
     Raises:
         InputError: if no such target exists.
     """
-    if wanted not in SPACES:
-        raise InputError(f"unknown target {wanted!r}; choose one of {', '.join(SPACES)}")
+    spaces = choose(SPACES, wanted, "target")
     try:
-        at_hand = all(wanted in benchmarks.load(space).targets for space in SPACES[wanted])
+        at_hand = all(wanted in benchmarks.load(space).targets for space in spaces)
     except InputError:
         at_hand = False
     return wanted if at_hand else "valid"

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from zcp.data.datasets import get_dataset
-from zcp.errors import InputError
+from zcp.errors import InputError, choose
 from zcp.spaces.base import Space
 from zcp.spaces.darts import DartsSpace
 from zcp.spaces.sss import SizeSpace
@@ -80,10 +80,7 @@ def get_space(name: str) -> Space:
     Raises:
         InputError: if there is none of that name.
     """
-    try:
-        return ALL_SPACES[name]
-    except KeyError:
-        raise InputError(f"unknown search space {name!r}; choose one of {', '.join(ALL_SPACES)}") from None
+    return choose(ALL_SPACES, name, "search space")
 
 
 def build(space: str, arch: str | int, dataset: str = "cifar10", seed: int = 0) -> nn.Module:

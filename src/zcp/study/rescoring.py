@@ -116,7 +116,7 @@ def compare(
     # network of a proxy it may do to another, but no tolerance grows beyond the cap for it.
     own = groups.map(_by_group(spreads, name)).fillna(0.0)
     largest = (own / values).replace(np.inf, np.nan).groupby(size["proxy"]).transform("max").fillna(0.0)
-    left = np.minimum(FACTOR * largest * values, cap - FACTOR * own)
+    left = (FACTOR * largest * values).clip(upper=cap - FACTOR * own)
     floor = np.maximum(single, left.to_numpy(float))
     return agree(
         found,

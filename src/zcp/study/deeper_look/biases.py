@@ -1,13 +1,14 @@
 """What proxies prefer by themselves: rank correlation of each with size, depth and width, no accuracy."""
 
 import time
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from zcp.analysis.metrics import spearman
-from zcp.analysis.scores import turn, usable
+from zcp.analysis.bootstrap import correlate_usable
+from zcp.analysis.scores import turn
 from zcp.collect import load_scores, scores_digest, scores_path
 from zcp.ensemble.features import proxy_columns
 from zcp.spaces.cells import EDGES
@@ -65,13 +66,10 @@ def correlate(table: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for (space, dataset), part in table.groupby(["space", "dataset"], sort=False):
         facts, scores = properties(part), turn(part[proxy_columns(part)])
-        for proxy in scores:
-            known = usable(scores[proxy])
-            for name in facts:
-                value = spearman(scores[proxy][known], facts[name][known]) if known.any() else np.nan
-                row = {"proxy": proxy, "space": space, "dataset": dataset, "property": name}
-                rows.append(row | {"spearman": value, "n": int(known.sum()), "left_out": int((~known).sum())})
-    return pd.DataFrame(rows)
+        for proxy, name in product(scores, facts):
+            row = {"proxy": proxy, "space": space, "dataset": dataset, "property": name}
+            rows.append(row | correlate_usable(scores[proxy], facts[name]))
+    return pd.DataFrame(rows, columns=[*KEYS, "spearman", "n", "left_out"])
 
 
 def study(scores: str) -> Deposit:

@@ -11,9 +11,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from zcp.analysis.bootstrap import spearman_interval
-from zcp.analysis.metrics import spearman
-from zcp.analysis.scores import usable
+from zcp.analysis.bootstrap import correlate_usable
 from zcp.benchmarks.tasks import TASKS
 from zcp.collect import scores_digest, scores_path
 from zcp.errors import InputError
@@ -45,11 +43,7 @@ def correlate(
 ) -> pd.DataFrame:
     """Correlate each proxy with what was measured, on the architectures that have both.
 
-    Args:
-        scores: a column a proxy, by architecture; larger is better.
-        measured: by architecture; larger is better.
-        seed: of the resamples.
-        resamples: for each interval; 0 leaves the intervals out (NaN).
+    Both are by architecture, and larger is better. No resamples leave the intervals out (NaN).
 
     Returns:
         proxy, n (architectures used), left_out (measured, but without a usable score: failures are counted,
@@ -62,16 +56,12 @@ def correlate(
     known = measured.index.intersection(scores.index)
     if known.empty:
         raise InputError("none of the scored architectures was measured on this task")
-    rows = []
-    for proxy in scores:
-        values = scores[proxy].reindex(known).to_numpy(float)
-        is_usable = usable(values)
-        values, accuracies = values[is_usable], measured[known].to_numpy(float)[is_usable]
-        found = {"proxy": str(proxy), "n": len(values), "left_out": int((~is_usable).sum())}
-        low, high = spearman_interval(values, accuracies, resamples, "bootstrap", *seed)
-        value = spearman(values, accuracies)
-        rows.append(found | {"spearman": value, "low": low, "high": high})
-    return pd.DataFrame(rows)
+    scores, measured = scores.reindex(known), measured[known]
+    rows = [
+        {"proxy": str(proxy)} | correlate_usable(scores[proxy], measured, resamples, "bootstrap", *seed)
+        for proxy in scores
+    ]
+    return pd.DataFrame(rows, columns=["proxy", "n", "left_out", "spearman", "low", "high"])
 
 
 def correlate_space(space: str, resamples: int = RESAMPLES) -> pd.DataFrame:
@@ -189,14 +179,8 @@ def check(space: str, deposit: Deposit) -> dict[str, pd.DataFrame]:
 def beside_post(correlations: pd.DataFrame, space: str, tasks: Sequence[str]) -> pd.DataFrame:
     """Return one row a task and proxy of the post: task, proxy, post, suite, ours, n.
 
-    Args:
-        correlations: of a deposit.
-        space: of the post's table.
-        tasks: which tasks, in this order.
-
-    Returns:
-        `suite` and `ours` as text with interval, `n` as their numbers of architectures, a dash where there
-        is no value. The suite's synflow is a logarithm, which orders networks equally.
+    `suite` and `ours` are texts with interval, `n` their numbers of architectures, a dash where there is no
+    value. The suite's synflow is a logarithm, which orders networks equally.
     """
     post = post_tables(space).set_index(["task", "proxy"])["spearman"]
     # A dead network has no logarithm: our own synflow ranks it, the suite published the logarithm only.
