@@ -228,7 +228,9 @@ def test_a_growing_collection_is_delivered_part_by_part(tmp_path):
         merge(tmp_path / "out", [tmp_path / "run"])
         assert len(list_parts(tmp_path / "out")) == 2
     assert delivered.read_bytes() == content
-    pd.testing.assert_frame_equal(load_scores(tmp_path / "out"), load_scores(tmp_path / "run"))
+    # A network that was scored twice has the times of one of its parts.
+    out, run = (load_scores(tmp_path / name).drop(columns="seconds_default") for name in ("out", "run"))
+    pd.testing.assert_frame_equal(out, run)
     (tmp_path / "link").symlink_to(tmp_path / "out")
     merge(tmp_path / "out", [tmp_path / "link"])
     assert len(list_parts(tmp_path / "out")) == 2
