@@ -1,4 +1,7 @@
-"""What was measured: accuracies of trained architectures, from one of three sources; never networks."""
+"""What was measured: accuracies of trained architectures, never networks.
+
+NATS-Bench comes from one of three sources; `tasks` has the other benchmarks, `measured` what users register.
+"""
 
 from pathlib import Path
 
