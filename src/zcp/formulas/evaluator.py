@@ -166,10 +166,15 @@ class Evaluation:
         """Take a feature, one tensor a layer, and compute what can be computed now."""
         count = self.needs(feature)
         if count:
-            flat = [leading(value.detach(), count).to(self.like.dtype) for value in values]
-            self._settle(
-                self.program.features[feature], torch.stack(flat) if len(flat) > 1 else flat[0][None]
-            )
+            flat = [leading(value.detach(), count) for value in values]
+            # What holds more memory than is read is copied, so that the rest is not kept alive.
+            alone = len(flat) == 1 and flat[0].untyped_storage().nbytes() == flat[0].nbytes
+            self.take(feature, (flat[0][None] if alone else torch.stack(flat)).to(self.like.dtype))
+
+    @torch.no_grad()
+    def take(self, feature: str, rows: Tensor) -> None:
+        """Take a feature that is read, of all layers: (layers, as many elements as it needs)."""
+        self._settle(self.program.features[feature], rows)
 
     def _settle(self, index: int, value: Tensor) -> None:
         """Record the value of a node, then compute the readers that waited for nothing else."""
@@ -212,21 +217,25 @@ class Evaluation:
 
     def _release(self, index: int, reader: int) -> None:
         """Let go of what nobody will read any more: the value, or all but its beginning."""
-        self._unread[index].remove(reader)
-        rest = max((self.plan.reads[other][index] for other in self._unread[index]), default=0)
-        if not rest:
+        unread = self._unread[index]
+        unread.remove(reader)
+        if not unread:
             del self._values[index]
-        elif rest < self._values[index].shape[1] // 2:
-            self._values[index] = self._values[index][:, :rest].clone()
+            return
+        half = self._values[index].shape[1] // 2
+        if self.plan.reads[reader][index] > half:
+            rest = max(self.plan.reads[other][index] for other in unread)
+            if rest < half:
+                self._values[index] = self._values[index][:, :rest].clone()
 
 
 def leading(tensor: Tensor, count: int) -> Tensor:
     """Return the first `count` elements in the order of dimensions, flat, whatever the memory format.
 
-    Fewer than all are copied, so that they do not keep the others.
+    They may share memory with the tensor, and so keep all of it.
     """
     if count >= tensor.numel():
         return tensor.reshape(-1)
     if tensor.ndim > 1:
         tensor = tensor[: -(-count // math.prod(tensor.shape[1:]))]
-    return tensor.reshape(-1)[:count].clone()
+    return tensor.reshape(-1)[:count]
