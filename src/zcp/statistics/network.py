@@ -25,7 +25,6 @@ from zcp.statistics.lazy import Lazy, lazy
 from zcp.statistics.runner import LossGradients
 from zcp.statistics.seeding import generator
 
-
 #: Modules before which a network's last features are.
 POOLS = (nn.AdaptiveAvgPool2d,)
 
