@@ -3,10 +3,10 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 import zcp.proxies  # noqa: F401 - registers them
@@ -14,9 +14,12 @@ from zcp.errors import InputError, Undefined
 from zcp.proxies.formula import formula_proxy
 from zcp.proxies.registry import Proxy, default_proxies, get_proxy, list_proxies
 from zcp.statistics.copies import Engine, Workspace, get_engine
-from zcp.statistics.initialisation import initialise
+from zcp.statistics.initialisation import draw_all, drawn_in_place, initialise, take
+from zcp.statistics.lazy import read_marks
 from zcp.statistics.network import Draw, SeededDraw, Statistics
 from zcp.statistics.seeding import seed_for
+from zcp.statistics.surroundings import own_surroundings, seed_generators
+from zcp.statistics.transfer import Later, fetch
 
 
 class Scores(dict[str, float]):
@@ -89,65 +92,117 @@ def score(
         raise InputError(f"unknown init {init!r}; choose 'paper' or 'keep'")
     _check_batches(batches)
     workspace = Workspace(network, get_engine(engine))
-    scores = Scores()
     groups: dict[str, list[Proxy]] = {}
     for proxy in chosen:
         groups.setdefault(proxy.init if init == "paper" else "keep", []).append(proxy)
-    with _own_surroundings(network):
+    with own_surroundings(network):
+        run = _Run(workspace, batches, seed, draw or SeededDraw(seed), groups)
         for group, members in groups.items():
-            _score_group(scores, workspace, batches, group, members, seed, draw or SeededDraw(seed))
+            run.score_group(group, members)
+        run.finish()
+    scores = run.scores
     ordered = {proxy.name: scores[proxy.name] for proxy in chosen}
     scores.clear()
     scores.update(ordered)
     return scores
 
 
-def _score_group(
-    scores: Scores,
-    workspace: Workspace,
-    batches: Sequence[tuple[Tensor, Tensor]],
-    group: str,
-    members: list[Proxy],
-    seed: int,
-    draw: Draw,
-) -> None:
-    """Score the proxies that share an initialisation, from shared passes."""
-    order = list_proxies()
-    # Formulas last: they give up the graph that the others share.
-    members = sorted(members, key=lambda p: len(order) if p.expression else order.index(p.name))
-    second_order = any(proxy.second_order for proxy in members)
-    start = time.perf_counter()
-    own = workspace.fresh(apart=second_order)
-    torch.default_generator.manual_seed(seed_for(seed, group))
-    if group not in ("none", "keep"):
-        initialise(own, group, seed)
-    statistics = Statistics(
-        own,
-        batches,
-        draw,
-        second_order=second_order,
-        expressions=[proxy.expression for proxy in members if proxy.expression],
-        engine=workspace.engine,
-    )
-    statistics.seconds["init"] = time.perf_counter() - start
-    for proxy in members:
-        name = proxy.name
-        with statistics.reading(name) as needs:
-            scores[name], reason = _value(proxy, statistics)
-        if reason:
-            scores.reasons[name] = reason
-        scores.steps[name] = (f"{group}_init", *(f"{group}_{need}" for need in sorted(needs)), name)
-    for step, seconds in statistics.seconds.items():
-        scores.seconds[step if step in scores else f"{group}_{step}"] = seconds
-    for step, counted in statistics.step_passes.items():
-        scores.step_passes[step if step in scores else f"{group}_{step}"] = counted
-    scores.passes[group] = statistics.passes
+class _Run:
+    """The scores of one network as they come: on a CPU at once, else when all passes were launched."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        batches: Sequence[tuple[Tensor, Tensor]],
+        seed: int,
+        draw: Draw,
+        groups: Iterable[str],
+    ) -> None:
+        self.workspace, self.batches, self.seed, self.draw = workspace, batches, seed, draw
+        self.scores = Scores()
+        self._open: dict[str, Later[float]] = {}
+        self._checks = [
+            Later(_check_finite, number, inputs.isfinite().all())
+            for number, (inputs, _) in enumerate(batches)
+            if inputs.device.type != "cpu"
+        ]
+        self._marks: dict[str, list[tuple[str, Any]]] = {}
+        start = time.perf_counter()
+        names = [group for group in groups if group not in ("none", "keep")]
+        self._drawn: dict[str, list[Tensor]] = {}
+        if not drawn_in_place(workspace.network):
+            self._drawn = dict(zip(names, draw_all(workspace.network, names, seed), strict=True))
+        self._each_draw = (time.perf_counter() - start) / max(len(names), 1)
+
+    def score_group(self, group: str, members: list[Proxy]) -> None:
+        """Score the proxies that share an initialisation, from shared passes."""
+        scores, order = self.scores, list_proxies()
+        # Formulas last: they give up the graph that the others share.
+        members = sorted(members, key=lambda p: len(order) if p.expression else order.index(p.name))
+        start = time.perf_counter()
+        statistics = self._statistics(group, members)
+        scores.seconds[f"{group}_init"] = time.perf_counter() - start
+        if group in self._drawn:
+            scores.seconds[f"{group}_init"] += self._each_draw
+        for proxy in members:
+            name = proxy.name
+            with statistics.reading(name) as needs:
+                self._record(name, partial(self._computed, proxy, statistics))
+            scores.steps[name] = (f"{group}_init", *(f"{group}_{need}" for need in sorted(needs)), name)
+        self._marks[group] = statistics.marks
+        self._checks += statistics.checks
+        for step, counted in statistics.step_passes.items():
+            scores.step_passes[step if step in scores else f"{group}_{step}"] = counted
+        scores.passes[group] = statistics.passes
+
+    def _statistics(self, group: str, members: list[Proxy]) -> Statistics:
+        second_order = any(proxy.second_order for proxy in members)
+        own = self.workspace.fresh(apart=second_order)
+        seed_generators(own, seed_for(self.seed, group))
+        if group in self._drawn:
+            take(own, self._drawn.pop(group))
+        elif group not in ("none", "keep"):
+            initialise(own, group, self.seed)
+        return Statistics(
+            own,
+            self.batches,
+            self.draw,
+            second_order=second_order,
+            expressions=[proxy.expression for proxy in members if proxy.expression],
+            engine=self.workspace.engine,
+        )
+
+    def _computed(self, proxy: Proxy, statistics: Statistics) -> float:
+        """Return the score, NaN for the time being where it is left open."""
+        found = statistics.later(float, proxy.function(statistics))
+        if not isinstance(found, Later):
+            return found
+        self._open[proxy.name] = found
+        return math.nan
+
+    def _record(self, name: str, compute: Callable[[], float]) -> None:
+        self.scores[name], reason = _value(compute)
+        if reason and name not in self._open:
+            self.scores.reasons[name] = reason
+
+    def finish(self) -> None:
+        """Fetch what was left open, compute it, and read the clocks."""
+        fetched, opened, self._open = fetch([*self._checks, *self._open.values()]), self._open, {}
+        for check in self._checks:
+            check.settle(fetched)
+        for group, marks in self._marks.items():
+            for step, seconds in read_marks(marks).items():
+                self.scores.seconds[step if step in self.scores else f"{group}_{step}"] = seconds
+        for name, later in opened.items():
+            start = time.perf_counter()
+            self._record(name, partial(later.settle, fetched))
+            self.scores.seconds[name] += time.perf_counter() - start
 
 
-def _value(proxy: Proxy, statistics: Statistics) -> tuple[float, str]:
+def _value(compute: Callable[[], float]) -> tuple[float, str]:
     """Return (score, reason); the reason is empty for a finite score."""
     try:
-        value = float(proxy.function(statistics))
+        value = compute()
     except InputError:
         raise
     except Undefined as error:
@@ -157,9 +212,9 @@ def _value(proxy: Proxy, statistics: Statistics) -> tuple[float, str]:
         return math.nan, f"{type(error).__name__}: {error}"
     if math.isinf(value):
         return value, "the definition gives an infinite value (a logarithm of zero or an overflow)"
-    return value, "" if math.isfinite(
-        value
-    ) else "the arithmetic gave NaN (non-finite activations or gradients)"
+    if math.isnan(value):
+        return value, "the arithmetic gave NaN (non-finite activations or gradients)"
+    return value, ""
 
 
 def _check_batches(batches: Sequence[tuple[Tensor, Tensor]]) -> None:
@@ -180,20 +235,10 @@ def _check_batches(batches: Sequence[tuple[Tensor, Tensor]]) -> None:
             )
         if len(labels) != len(inputs) or not len(inputs):
             raise InputError(f"batch {number} has {len(inputs)} inputs and {len(labels)} labels")
-        if not torch.isfinite(inputs).all():
-            raise InputError(f"inputs of batch {number} hold NaN or infinite values; clean them first")
+        if inputs.device.type == "cpu":
+            _check_finite(number, inputs.isfinite().all())
 
 
-@contextmanager
-def _own_surroundings(network: nn.Module) -> Iterator[None]:
-    """Differentiate in full precision whatever the caller's modes are, and put the global generators back."""
-    kinds = {p.device.type for p in network.parameters()} or {"cpu"}
-    devices = sorted({p.device.index for p in network.parameters() if p.device.type == "cuda"})
-    with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
-        for kind in kinds:
-            stack.enter_context(torch.autocast(kind, enabled=False))
-        # Dropout and the like draw from the global generators.
-        stack.enter_context(torch.random.fork_rng(devices=devices))
-        yield
+def _check_finite(number: int, finite: Tensor) -> None:
+    if not finite:
+        raise InputError(f"inputs of batch {number} hold NaN or infinite values; clean them first")

@@ -63,6 +63,7 @@ class Operator:
         elementwise: whether an element of the result depends on that element of the arguments alone.
         order_free: whether the result stays the same when the elements of each row (first dimension) change
             places, in all arguments of equal shapes alike.
+        host: whether it looks at values, which would make the host wait for a device: then it computes there.
     """
 
     arity: int
@@ -72,6 +73,7 @@ class Operator:
     meaning: str
     elementwise: bool = False
     order_free: bool = False
+    host: bool = False
 
 
 def _joint(shapes: Shapes) -> Shape:
@@ -259,7 +261,7 @@ def _determinant_need(count: int, shapes: Shapes) -> list[int]:
     return [count * math.prod(shape[-2:]) if len(shape) > 1 else 1]
 
 
-def _determinant(function: Callable[[Tensor], Tensor], meaning: str) -> Operator:
+def _determinant(function: Callable[[Tensor], Tensor], meaning: str, *, host: bool = False) -> Operator:
     """`function` maps (count, side, side) to (count,)."""
 
     def compute(v: Sequence[Tensor], s: Shapes, n: int, _m: Maker) -> Tensor:
@@ -270,7 +272,7 @@ def _determinant(function: Callable[[Tensor], Tensor], meaning: str) -> Operator
         matrices = v[0][:, : n * math.prod(shape[-2:])].reshape(-1, *shape[-2:])[:, :side, :side]
         return function(matrices).reshape(len(v[0]), n)
 
-    return Operator(1, _determinant_shape, _determinant_need, compute, meaning)
+    return Operator(1, _determinant_shape, _determinant_need, compute, meaning, host=host)
 
 
 def _determinants(matrices: Tensor) -> Tensor:
@@ -307,7 +309,7 @@ def _eigenvalue_ratio(solver: Callable[[Tensor], Tensor], meaning: str) -> Opera
         found = eigenvalues(product + product.mT, solver)
         return found.amax(1, keepdim=True) / found.amin(1, keepdim=True)
 
-    return Operator(1, _scalar, _all, compute, meaning)
+    return Operator(1, _scalar, _all, compute, meaning, host=True)
 
 
 # --- the rest
@@ -376,7 +378,7 @@ OPERATORS: dict[str, Operator] = {
     "transpose": Operator(
         1, _transpose_shape, lambda n, s: [_blocks(n, s[0], -2)], _transpose, "last two dimensions swapped"
     ),
-    "determinant": _determinant(_determinants, "determinant of the last two dimensions"),
+    "determinant": _determinant(_determinants, "determinant of the last two dimensions", host=True),
     "determinant_literal": _determinant(
         kernels.batched_determinant, "the same in floating point: rounding decides which is 0"
     ),

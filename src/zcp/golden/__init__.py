@@ -95,7 +95,7 @@ def check(path: str | Path, archs: Sequence[str] | None = None) -> Iterator[Line
         exact = {key: entry for key, entry in expected.items() if "float64" in entry}
         known = [key for key in exact if PROXY.get(key, key) in REGISTRY]
         for precision, dtype in (("float32", torch.float32), ("float64", torch.float64)):
-            found = _recipe_scores(network.to(dtype), known)
+            found = _recipe_scores(network.to(dtype), dtype, known)
             for key in known:
                 line = _compare(arch, key, precision, float(exact[key]["float64"]), found[key])
                 if key == "eznas" and not line.ok:
@@ -137,8 +137,8 @@ def _check_number(name: str, value: object) -> None:
         raise InputError(f"golden value {name} must be a number, 'nan', 'inf' or '-inf', not {value!r}")
 
 
-def _recipe_scores(network: nn.Module, keys: list[str]) -> dict[str, float]:
-    batches = recipe_batches()
+def _recipe_scores(network: nn.Module, dtype: torch.dtype, keys: list[str]) -> dict[str, float]:
+    batches = recipe_batches(dtype)
     draw = RecipeDraw(batches)
 
     def scored(wanted: list[str]) -> dict[str, float]:

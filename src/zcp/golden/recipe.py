@@ -31,13 +31,12 @@ class RecipeDraw:
             self.tensors[name] = (torch.bernoulli(half, generator=source) - 0.5) * 2
 
 
-def recipe_batches() -> list[tuple[Tensor, Tensor]]:
-    """Return the two batches of the recipe, 16 inputs of 3x32x32 each, float32."""
+def recipe_batches(dtype: torch.dtype = torch.float32) -> list[tuple[Tensor, Tensor]]:
+    """Return the two batches of the recipe, 16 inputs of 3x32x32 each, of values that float32 has."""
     labels = torch.arange(16)
-    return [
-        (torch.from_numpy(np.random.default_rng(seed).standard_normal(SHAPE).astype(np.float32)), target)
-        for seed, target in ((7, labels % 10), (8, (labels + 3) % 10))
-    ]
+    draws = [np.random.default_rng(seed).standard_normal(SHAPE).astype(np.float32) for seed in (7, 8)]
+    targets = [labels % 10, (labels + 3) % 10]
+    return [(torch.from_numpy(draw).to(dtype), target) for draw, target in zip(draws, targets, strict=True)]
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from torch import nn
 
 from zcp.proxies.registry import proxy
+from zcp.statistics.counting import multiply_accumulates
 from zcp.statistics.network import Statistics
 
 
@@ -19,9 +20,4 @@ def flops(s: Statistics) -> float:
     As NATS-Bench counts them: one per multiply-accumulate and one per output element of a layer with a bias;
     batch norm, activations, pooling and sums do not count.
     """
-    total = 0
-    for module, _, output, _ in s.shapes.of(nn.Conv2d, nn.Linear):
-        weight: nn.Parameter = module.weight  # type: ignore[assignment]
-        per_output = weight[0].numel() + (module.bias is not None)
-        total += output[0].numel() * per_output
-    return total / 1e6
+    return multiply_accumulates(s.shapes.of(nn.Conv2d, nn.Linear)) / 1e6

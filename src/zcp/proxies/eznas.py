@@ -9,6 +9,7 @@ from zcp.formulas import parse, read_formulas
 from zcp.proxies.registry import proxy
 from zcp.statistics.eznas_triples import FEATURES, evaluate
 from zcp.statistics.network import Statistics
+from zcp.statistics.transfer import Later
 
 #: The programs of the repository, by name; `darts` is the one that its tables show, for all search spaces.
 PROGRAMS = read_formulas("eznas")
@@ -16,7 +17,7 @@ _LITERAL = "frobenius_norm(sigmoid(signed_log(determinant_literal(sign(inpactgra
 
 
 @proxy(init="eznas", source="akhauri2022eznas", data=True, labels=False, version=2)
-def eznas(s: Statistics) -> float:
+def eznas(s: Statistics) -> float | Later[float]:
     r"""Mean over layers of $\|\sigma(\log\det\,\mathrm{sign}\partial S/\partial x)\|_F$, S a sum of features.
 
     S sums the pooled features of the batch, x (B, C, H, W) is what enters a ReLU, convolution, batch norm;
@@ -36,7 +37,7 @@ def eznas(s: Statistics) -> float:
     optional="eznas as its published code computes it, where rounding decides which determinants are 0",
     older=("eznas", 1),
 )
-def eznas_literal(s: Statistics) -> float:
+def eznas_literal(s: Statistics) -> float | Later[float]:
     """`eznas` with determinants in floating point, where rounding makes singular maps count 0 or 0.5.
 
     It is another number on another processor.
@@ -44,12 +45,10 @@ def eznas_literal(s: Statistics) -> float:
     return program_score(s, _LITERAL)
 
 
-def program_score(s: Statistics, text: str) -> float:
+def program_score(s: Statistics, text: str) -> float | Later[float]:
     """Return the mean over triples of a program's value; triples without a finite value do not count.
 
-    Args:
-        s: the statistics.
-        text: the program, over the features of `zcp.statistics.eznas_triples`.
+    The program is over the features of `zcp.statistics.eznas_triples`.
 
     Raises:
         InputError: if the program is malformed.
@@ -58,7 +57,11 @@ def program_score(s: Statistics, text: str) -> float:
     expression = parse(text, FEATURES)
     if any("determinant" in node.name for node in expression.walk()):
         _check_square(s)
-    values = [value for (value,) in evaluate(s, [expression]) if math.isfinite(value)]
+    return s.later(_mean, evaluate(s, [expression]))
+
+
+def _mean(triples: list[list[float]]) -> float:
+    values = [value for (value,) in triples if math.isfinite(value)]
     if not values:
         raise Undefined("the program has no finite value for any triple")
     return math.fsum(values) / len(values)

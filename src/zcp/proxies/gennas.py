@@ -31,7 +31,7 @@ WAVES = 4
     larger_is_better=False,
     optional=f"trains a copy of the network: {STEPS} gradient steps on 16 samples",
 )
-def gennas(s: Statistics) -> float:
+def gennas(s: Statistics) -> Tensor:
     """Error with which features at three depths regress synthetic signals after ten gradient steps.
 
     It takes gradient steps, on a copy, and so is not a zero-cost proxy in the strict sense. Features of the
@@ -59,7 +59,7 @@ def gennas(s: Statistics) -> float:
             optimiser.zero_grad()
             error.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-    return float(error.detach())
+    return error.detach()
 
 
 def _by_depth(network: nn.Module, inputs: Tensor) -> list[Tensor]:

@@ -10,8 +10,9 @@ from torch import Tensor
 from zcp.errors import InputError
 from zcp.formulas import Expression
 from zcp.statistics.network import Statistics
+from zcp.statistics.transfer import Later
 
-Function = Callable[[Statistics], Tensor | float]
+Function = Callable[[Statistics], Tensor | float | Later[Tensor] | Later[float] | Later[int]]
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Proxy:
 
 
 REGISTRY: dict[str, Proxy] = {}
+#: File of proxies that could not be imported -> why.
+BROKEN: dict[str, str] = {}
 
 
 def proxy(
@@ -107,13 +110,14 @@ def get_proxy(name: str) -> Proxy:
     """Return the proxy called `name`.
 
     Raises:
-        InputError: if there is none; the message lists the near ones.
+        InputError: if there is none; the message lists the near ones, and files that could not be imported.
     """
     if name in REGISTRY:
         return REGISTRY[name]
     near = difflib.get_close_matches(name, REGISTRY)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose of {', '.join(REGISTRY)}"
-    raise InputError(f"unknown proxy {name!r}; {hint}")
+    missing = "".join(f"; what {file} defines is missing: {why}" for file, why in BROKEN.items())
+    raise InputError(f"unknown proxy {name!r}; {hint}{missing}")
 
 
 def proxy_of_version(name: str, version: int) -> Proxy:

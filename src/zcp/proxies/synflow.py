@@ -7,6 +7,7 @@ from torch import Tensor
 
 from zcp.proxies.registry import proxy
 from zcp.statistics.network import Statistics
+from zcp.statistics.transfer import Later
 
 
 @proxy(init="default", source="tanaka2020synflow", data=False, labels=False)
@@ -20,10 +21,9 @@ def synflow(s: Statistics) -> Tensor:
 
 
 @proxy(init="default", source="krishnakumar2022nasbenchsuitezero", data=False, labels=False)
-def log_synflow(s: Statistics) -> float:
+def log_synflow(s: Statistics) -> float | Later[float]:
     """Natural logarithm of `synflow`, the form in which it is published; -inf without a live path."""
-    value = float(synflow(s))
-    return math.log(value) if value > 0 else -math.inf
+    return s.later(lambda value: math.log(value) if value > 0 else -math.inf, synflow(s))
 
 
 @proxy(init="default", source="abdelfattah2021zerocost", data=False, labels=False)
@@ -31,6 +31,7 @@ def synflow_bn(s: Statistics) -> Tensor:
     r"""`synflow` with batch norms in place, in training mode: another number, and no product of all weights.
 
     Each channel is normalised over the positions of the one image of ones. A dead network gives 0. Away from
-    the border of that image all units tie, so that rounding may decide which fire, and with them the value.
+    the border of that image all units tie, so that rounding may decide which fire, and with them the value:
+    `zcp golden` names where; trained weights are moved more than fresh ones.
     """
     return torch.stack([saliency.sum() for saliency in s.synaptic_saliency_bn]).sum()

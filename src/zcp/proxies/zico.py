@@ -26,8 +26,7 @@ def zico(s: Statistics) -> Tensor:
     for gradients in zip(*batches, strict=True):
         mean, deviation = _absolute_mean(gradients), _deviation(gradients)
         ratio = torch.where(deviation != 0, mean / deviation, 0.0).sum()
-        if ratio > 0:
-            total += ratio.log()
+        total += torch.where(ratio > 0, ratio.log(), 0.0)
     return total
 
 

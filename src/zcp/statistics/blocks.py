@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from zcp.kernels.eigenvalues import eigenvalues
-from zcp.statistics.activation_patterns import Patterns, pack
+from zcp.statistics.activation_patterns import pack
 from zcp.statistics.capture import check_logits, gradients
 
 #: Added to a probability before its logarithm by AZ-NAS's reference.
@@ -35,7 +35,7 @@ class BlockPass(NamedTuple):
     features: list[Tensor]
     cotangents: list[Tensor]
     products: list[Tensor]
-    patterns: list[Patterns]
+    patterns: list[Tensor]
 
 
 def find_blocks(network: nn.Module) -> list[nn.Module]:
@@ -85,19 +85,40 @@ def run_blocks(network: nn.Module, inputs: Tensor, noise: Noise) -> BlockPass:
     return found._replace(features=[feature.detach() for feature in found.features])
 
 
+def covariance(features: Tensor, *, literal: bool = False) -> tuple[Tensor, Tensor]:
+    """Return the covariance of the channels of features (B, C, …), (C, C), and what its trace is to rounding.
+
+    Args:
+        features: one row a sample and position, one column a channel.
+        literal: keep the precision of the features.
+    """
+    points = rows(features) if literal else rows(features).double()
+    centred = points - points.mean(dim=0)
+    rounding = (torch.finfo(features.dtype).eps * points.square().mean().sqrt()) ** 2
+    return centred.T @ centred / len(points), rounding
+
+
 def spectral_entropy(features: Tensor, *, literal: bool = False) -> Tensor:
-    """Return the entropy of the normalised covariance spectrum of features (B, C, …), a scalar.
+    """Return the entropy of the normalised spectrum of the covariance of features (B, C, …), a scalar.
 
     Args:
         features: one row a sample and position, one column a channel.
         literal: keep the precision of the features and negative eigenvalues, and turn NaN into -inf.
     """
-    points = rows(features) if literal else rows(features).double()
-    centred = points - points.mean(dim=0)
-    spectrum = eigenvalues(centred.T @ centred / len(points))
+    matrix, rounding = covariance(features, literal=literal)
+    return _entropy(matrix, rounding, literal)
+
+
+def entropies(matrices: list[Tensor], roundings: list[Tensor], literal: bool) -> Tensor:
+    """Return the spectral entropy of each `covariance`."""
+    pairs = zip(matrices, roundings, strict=True)
+    return torch.stack([_entropy(matrix, rounding, literal) for matrix, rounding in pairs])
+
+
+def _entropy(matrix: Tensor, rounding: Tensor, literal: bool) -> Tensor:
+    spectrum = eigenvalues(matrix)
     if not literal:
         spectrum = spectrum.clamp(min=0)
-        rounding = (torch.finfo(features.dtype).eps * points.square().mean().sqrt()) ** 2
         if spectrum.sum() <= rounding:
             return torch.full_like(spectrum[0], -math.inf)
     p = spectrum / spectrum.sum()

@@ -35,6 +35,7 @@ class _Gradient(torch.autograd.Function):
         dy, x, weight, mean, invstd, dy_xhat, dy_sum = ctx.saved_tensors
         count = x.numel() / x.shape[1]
         zero = torch.zeros_like(mean)
+        affine = a is not None or b is not None
         a, b = zero if a is None else a, zero if b is None else b
         if v is None:
             v = torch.zeros_like(x)
@@ -50,7 +51,7 @@ class _Gradient(torch.autograd.Function):
         of_x = of_xhat * invstd
         ddx = torch.addcmul(_spread(of_one - of_x * mean), x, _spread(of_x))
         ddx.addcmul_(v, _spread(of_v)).addcmul_(dy, _spread(of_dy))
-        if ctx.needs_input_grad[0] and bool((a != 0).any() | (b != 0).any()):
+        if ctx.needs_input_grad[0] and affine:
             ddy = ddy + torch.addcmul(_spread(b - a * invstd * mean), x, _spread(a * invstd))
         return ddy, ddx, dweight, None, None, None
 

@@ -19,6 +19,7 @@ from zcp.errors import Undefined
 from zcp.formulas import Evaluation, Expression, Program
 from zcp.statistics.capture import Call, Pass
 from zcp.statistics.runner import Runner
+from zcp.statistics.transfer import Later
 
 SLOTS = ("inpact", "inpactgrad", "preact", "preactgrad", "act", "actgrad", "wtgrad")
 FEATURES = {"wt", *(f"{slot}_{which}" for slot in SLOTS for which in "DNP")}
@@ -117,7 +118,7 @@ def activations(forward: Pass) -> list[Tensor]:
     return [tensor for tensor in dict.fromkeys(found) if _origin(tensor) is not forward.inputs]
 
 
-def evaluate(s: Runner, expressions: Sequence[Expression]) -> list[list[float]]:
+def evaluate(s: Runner, expressions: Sequence[Expression]) -> list[list[float]] | Later[list[list[float]]]:
     """Return, for each triple, the mean over the elements of each formula's value; 0 where it cannot be read.
 
     Raises:
@@ -138,7 +139,15 @@ def evaluate(s: Runner, expressions: Sequence[Expression]) -> list[list[float]]:
             if triple and evaluation:
                 for name in names:
                     evaluation.offer(name, _statistic(name.split("_")[0], triple, found))
-    return [[0.0] * len(expressions) if found is None else found.results for found in evaluations]
+    pending = [[] if found is None else found.pending for found in evaluations]
+    return s.later(_results, evaluations, pending, len(expressions))
+
+
+def _results(
+    evaluations: list[Evaluation | None], fetched: list[list[Tensor]], count: int
+) -> list[list[float]]:
+    pairs = zip(evaluations, fetched, strict=True)
+    return [[0.0] * count if found is None else found.resume(values).results for found, values in pairs]
 
 
 def _take(s: Runner, which: str, *, weights: bool) -> tuple[Pass, dict[Tensor, Tensor]]:

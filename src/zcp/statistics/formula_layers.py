@@ -27,8 +27,11 @@ from zcp.formulas.operators import Shape
 from zcp.statistics.capture import LAYERS, Call, Pass
 from zcp.statistics.copies import Engine
 from zcp.statistics.runner import Runner
+from zcp.statistics.transfer import Later
 
 Noise = Callable[[str, Shape], Tensor]
+#: For each formula its means, layer by layer, or why there is none.
+Values = dict[Expression, list[float] | Undefined]
 
 PASSES = ("pass", "pass_noise", "pass_perturbation", "random")
 KINDS = ("fwd_input", "fwd_output", "bwd_input", "bwd_output", "wt", "grad")
@@ -84,29 +87,38 @@ def _gradients_of(call: Call) -> dict[str, Tensor]:
 
 
 def evaluate_formulas(
-    s: Runner, expressions: Sequence[Expression]
-) -> dict[Expression, list[float] | Undefined]:
+    s: Runner, expressions: Sequence[Expression], why: Values | None = None
+) -> Values | Later[Values]:
     """Return what `evaluate` gives for each formula, or why it has no value.
+
+    Args:
+        s: the statistics.
+        expressions: the formulas.
+        why: of others, that have no value.
 
     Raises:
         Undefined: if there is a reason that concerns all of them.
     """
     try:
-        columns = zip(*evaluate(s, tuple(expressions)), strict=True)
-        return dict(zip(expressions, map(list, columns), strict=True))
+        return s.later(_by_formula, evaluate(s, tuple(expressions)), list(expressions), why or {})
     except Undefined as error:
         # A network or labels that cross-entropy does not fit still have activations and weights.
         without = [each for each in expressions if not _reads_gradients(each)]
         if len(without) == len(expressions):
             raise
-        return dict.fromkeys(expressions, error) | (evaluate_formulas(s, without) if without else {})
+        missing: Values = dict.fromkeys(expressions, error)
+        return evaluate_formulas(s, without, missing) if without else missing
+
+
+def _by_formula(layers: list[list[float]], expressions: list[Expression], why: Values) -> Values:
+    return why | dict(zip(expressions, map(list, zip(*layers, strict=True)), strict=True))
 
 
 def _reads_gradients(expression: Expression) -> bool:
     return needs_gradients({FEATURES[name][1] for name in expression.features} - {"wt"})
 
 
-def evaluate(s: Runner, expressions: tuple[Expression, ...]) -> list[list[float]]:
+def evaluate(s: Runner, expressions: tuple[Expression, ...]) -> list[list[float]] | Later[list[list[float]]]:
     """Return, for each layer in order of execution, the mean over the elements of each formula's value.
 
     NaN stands where a layer lacks a feature. The graph of the first batch is given up on the way.
@@ -221,13 +233,10 @@ class _Layers:
         self.complete = False
         self._open: dict[Hashable, _Group] = {}
 
-    def results(self) -> list[list[float]]:
+    def results(self) -> list[list[float]] | Later[list[list[float]]]:
         """Return, for each layer, the mean of each formula."""
-        found: dict[int, list[float]] = {}
-        for group in dict.fromkeys(self.groups):
-            assert group.evaluation is not None
-            found |= zip(group.layers, group.evaluation.by_layer(), strict=True)
-        return [found[number] for number in range(len(self.groups))]
+        groups = [(g.evaluation, g.layers) for g in dict.fromkeys(self.groups) if g.evaluation is not None]
+        return self.s.later(_results, groups, [evaluation.pending for evaluation, _ in groups])
 
     def take_first_batch(self) -> None:
         """Take what the shared pass left, and give up its graph."""
@@ -326,6 +335,13 @@ class _Layers:
         if len(group.layers) * group.largest >= self.s.engine.together[self.s.device.type != "cpu"]:
             self._open.pop(key).close()
         return group
+
+
+def _results(groups: list[tuple[Evaluation, list[int]]], fetched: list[list[Tensor]]) -> list[list[float]]:
+    found: dict[int, list[float]] = {}
+    for (evaluation, layers), values in zip(groups, fetched, strict=True):
+        found |= zip(layers, evaluation.resume(values).by_layer(), strict=True)
+    return [found[number] for number in sorted(found)]
 
 
 def _listen(

@@ -33,6 +33,7 @@ def gaussian_process(s: Runner) -> Process:
     """Return the inner products of the features before the last linear layer, averaged over draws of weights.
 
     The samples of all batches form one batch for the forwards, on a copy of the network.
+    It alone waits for the device: each draw needs a seed that is a value, and the weights on the host.
 
     Raises:
         InputError: if a label has no logit.

@@ -1,7 +1,9 @@
 """Weight initialisations that proxies were defined with. Each proxy names the one it needs."""
 
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from math import sqrt
 
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 
 from zcp.errors import InputError
 from zcp.statistics.seeding import generator, seed_for
+from zcp.statistics.transfer import moved
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
@@ -105,10 +108,54 @@ def initialise(network: nn.Module, name: str, *seed: object) -> nn.Module:
     """
     if name not in INITIALISATIONS:
         raise InputError(f"unknown initialisation {name!r}; choose one of {', '.join(INITIALISATIONS)}")
+    if drawn_in_place(network):
+        INITIALISATIONS[name](network, seed_for(*seed, name))
+    else:
+        take(network, *draw_all(network, [name], *seed))
+    return network
+
+
+def drawn_in_place(network: nn.Module) -> bool:
+    """Tell whether draws are written straight into the tensors of a network: float32 on the CPU."""
     first = next(network.parameters(), torch.empty(0))
-    device, dtype = first.device, first.dtype  # `to` changes them in place
-    here = (device.type, dtype) == ("cpu", torch.float32)
-    if not here:
-        network.to("cpu", torch.float32)
-    INITIALISATIONS[name](network, seed_for(*seed, name))
-    return network if here else network.to(device, dtype)
+    return first.device.type == "cpu" and first.dtype == torch.float32
+
+
+@torch.no_grad()
+def draw_all(network: nn.Module, names: Sequence[str], *seed: object) -> list[list[Tensor]]:
+    """Return what each initialisation makes of the parameters and buffers of a network, which stays as it is.
+
+    All are drawn on the CPU, from one copy of the network there, and arrive on its device in one copy.
+
+    Args:
+        network: any module.
+        names: keys of `INITIALISATIONS`.
+        seed: what the draws are seeded by.
+
+    Returns:
+        For each name the tensors that `take` expects, float32 where they are floating point.
+    """
+    mine = tensors_of(network)
+    here = [t.float() if t.is_floating_point() else t for t in moved(mine, torch.device("cpu"))]
+    fixed = [nn.Parameter(t) if isinstance(m, nn.Parameter) else t for m, t in zip(mine, here, strict=True)]
+    mould = copy.deepcopy(network, {id(m): t for m, t in zip(mine, fixed, strict=True)})
+    drawn: list[Tensor] = []
+    for name in names:
+        for original, tensor in zip(here, tensors_of(mould), strict=True):
+            tensor.data = original.clone()
+        INITIALISATIONS[name](mould, seed_for(*seed, name))
+        drawn += [tensor.data for tensor in tensors_of(mould)]
+    arrived = iter(moved(drawn, mine[0].device) if mine else [])
+    return [list(islice(arrived, len(mine))) for _ in names]
+
+
+def tensors_of(network: nn.Module) -> list[Tensor]:
+    """Return the parameters, then the buffers of a network."""
+    return [*network.parameters(), *network.buffers()]
+
+
+@torch.no_grad()
+def take(network: nn.Module, drawn: Sequence[Tensor]) -> None:
+    """Give a network what `draw_all` drew for it."""
+    if drawn:
+        torch._foreach_copy_(tensors_of(network), list(drawn))

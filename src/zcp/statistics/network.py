@@ -8,7 +8,7 @@ is `gennas`, which trains a copy.)
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,9 @@ from zcp.statistics.initialisation import BatchNorm
 from zcp.statistics.lazy import Lazy, lazy
 from zcp.statistics.runner import LossGradients
 from zcp.statistics.seeding import generator
+from zcp.statistics.transfer import Later, to_device
+
+T = TypeVar("T")
 
 #: Modules before which a network's last features are.
 POOLS = (nn.AdaptiveAvgPool2d,)
@@ -62,6 +65,7 @@ class Statistics(Lazy):
         passes: how often the network ran: `forward`, `backward`, and `double_backward`, where passes on a
             single sample count as well.
         step_passes: the same by the step that they were run for, as `seconds`.
+        checks: what the caller's data have to be, where it was not looked at yet: to be settled at the end.
     """
 
     def __init__(
@@ -80,10 +84,12 @@ class Statistics(Lazy):
         first = next(network.parameters(), torch.empty(0))
         self.device, self.dtype = first.device, first.dtype
         self.batches = [
-            (engine.lay_out(x.to(self.device, self.dtype)), y.to(self.device)) for x, y in batches
+            (engine.lay_out(to_device(x, self.device).to(self.dtype)), to_device(y, self.device))
+            for x, y in batches
         ]
         self.passes: Counter[str] = Counter()
         self.step_passes: dict[str, Counter[str]] = {}
+        self.checks: list[Later[None]] = []
         self._draw = draw or SeededDraw(0)
         self._second_order = second_order
         self._expressions = tuple(dict.fromkeys(expressions))
@@ -93,11 +99,17 @@ class Statistics(Lazy):
         if second_order:
             make_twice_differentiable(self.network)
 
-    def clock(self) -> float:
-        """Return the time in seconds, after the work on the device is done."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return super().clock()
+    def clock(self) -> Any:
+        """Return the time in seconds; on a GPU an event that tells when the work until now was done."""
+        if self.device.type != "cuda":
+            return super().clock()
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self.device))
+        return event
+
+    def later(self, function: Callable[..., T], *given: Any) -> T | Later[T]:
+        """Return what a function of tensors gives: at once on a CPU, else once all values are fetched."""
+        return function(*given) if self.device.type == "cpu" else Later(function, *given)
 
     @contextmanager
     def reading(self, name: str) -> Iterator[set[str]]:
@@ -115,7 +127,7 @@ class Statistics(Lazy):
 
     def noise(self, name: str, shape: Sequence[int]) -> Tensor:
         """Return a standard normal tensor of this shape, always the same for the same name."""
-        return self.engine.lay_out(self._draw(name, shape).to(self.device, self.dtype))
+        return self.engine.lay_out(to_device(self._draw(name, shape), self.device).to(self.dtype))
 
     def forward(
         self,
@@ -183,11 +195,12 @@ class Statistics(Lazy):
             raise Undefined(
                 f"cross-entropy needs integer labels (B,), not {labels.dtype} {tuple(labels.shape)}"
             )
-        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]:
-            raise InputError(
-                f"labels run from {int(labels.min())} to {int(labels.max())}, but the network has "
-                f"{logits.shape[1]} classes"
-            )
+        if labels.numel():
+            check = self.later(_check_labels, labels.min(), labels.max(), logits.shape[1])
+            if isinstance(check, Later):
+                self.checks.append(check)
+                # Until the check is made; a label out of range would cost a GPU its context.
+                labels = labels.clamp(0, logits.shape[1] - 1)
         return F.cross_entropy(logits, labels)
 
     @lazy
@@ -251,7 +264,7 @@ class Statistics(Lazy):
         return dict(zip(wrt, found, strict=True))
 
     @lazy
-    def formula_values(self) -> dict[Expression, list[float] | Undefined]:
+    def formula_values(self) -> formula_layers.Values | Later[formula_layers.Values]:
         """For each formula the mean over its elements, layer by layer; NaN where a feature lacks.
 
         To be read last: the graph of the first batch is given up.
@@ -266,9 +279,14 @@ class Statistics(Lazy):
         return blocks.run_blocks(self.network, self.noise("x", self.batches[0][0].shape), self.noise)
 
     @lazy
-    def block_entropies(self) -> Tensor:
+    def block_entropies(self) -> Tensor | Later[Tensor]:
         """The spectral entropy of the features of each block, float64."""
-        return torch.stack([blocks.spectral_entropy(f) for f in self.block_pass.features])
+        return self.entropies(literal=False)
+
+    def entropies(self, *, literal: bool) -> Tensor | Later[Tensor]:
+        """Return the spectral entropy of the features of each block; see `zcp.statistics.blocks`."""
+        found = [blocks.covariance(feature, literal=literal) for feature in self.block_pass.features]
+        return self.later(blocks.entropies, [c for c, _ in found], [r for _, r in found], literal)
 
     @lazy
     def noise_gradients(self) -> list[Tensor]:
@@ -332,6 +350,13 @@ class Statistics(Lazy):
         with torch.no_grad():
             first = features(self.forward(self.network, x, POOLS))
             return first, features(self.forward(self.network, x + 0.01 * e, POOLS))
+
+
+def _check_labels(smallest: Tensor, largest: Tensor, classes: int) -> None:
+    if not 0 <= int(smallest) <= int(largest) < classes:
+        raise InputError(
+            f"labels run from {int(smallest)} to {int(largest)}, but the network has {classes} classes"
+        )
 
 
 def layers_of(network: nn.Module) -> list[nn.Conv2d | nn.Linear]:

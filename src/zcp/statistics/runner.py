@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from zcp.statistics.capture import WATCHED, Call, Pass
 from zcp.statistics.copies import Engine
+from zcp.statistics.transfer import Later
+
+T = TypeVar("T")
 
 
 class LossGradients(NamedTuple):
@@ -57,3 +60,4 @@ class Runner(Protocol):
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor: ...
     def noise(self, name: str, shape: Sequence[int]) -> Tensor: ...
     def forget(self, *names: str) -> None: ...
+    def later(self, function: Callable[..., T], *given: Any) -> T | Later[T]: ...

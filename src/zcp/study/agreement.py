@@ -22,6 +22,8 @@ from zcp.study.results import Deposit, DisagreementError, read
 FACTOR = 4.0
 #: Deposits keep eight decimals.
 RESOLUTION = 1e-8
+#: What sums of single precision lose in any case, relative: seven of their twenty-four bits.
+SINGLE = 2.0**-17
 #: Largest tolerance of a quantity in its own unit: a correlation or a share, and percentage points.
 ABSOLUTE_CAPS = {
     "kendall": 0.005, "abs_kendall": 0.005, "spearman": 0.005, "abs_spearman": 0.005, "coverage": 0.005,
@@ -30,6 +32,7 @@ ABSOLUTE_CAPS = {
 #: Largest tolerance of all others, errors, widths and scores, as a share of the deposited value.
 RELATIVE_CAP = 0.01
 NEVER = "never deposited"
+UNMEASURED = "no spread was measured: the resolution of the deposit"
 PARTS = ("deposited", "difference", "tolerance", "agrees", "basis")
 SPREADS = ["deposit", "table", "quantity", "group", "spread", "perturbations", "settings"]
 
@@ -45,6 +48,7 @@ def agree(
     by: Sequence[str] = (),
     cap: NDArray[np.float64] | None = None,
     resolution: NDArray[np.float64] | float = RESOLUTION,
+    share: float = 0.0,
     spreads: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Compare a live slice with the deposited rows of the same keys.
@@ -59,6 +63,7 @@ def agree(
         by: keys whose values have spreads of their own; the rows of a table share one otherwise.
         cap: largest tolerance of each row, in place of `largest_tolerance`.
         resolution: of the deposit, of all rows or of each.
+        share: of a deposited value, that is allowed as well: `SINGLE` where networks compute it.
         spreads: measured ones, in place of the deposited; see `read_spreads`.
 
     Returns:
@@ -86,8 +91,9 @@ def agree(
     both.attrs = {"deposit": deposit.name, "table": table, "by": list(by)}
     for column in measured:
         spread, basis = _spreads(read_spreads() if spreads is None else spreads, column, both, by)
-        allowed = FACTOR * spread + resolution
-        most = largest_tolerance(column, both[f"{column}_deposited"].to_numpy(float)) if cap is None else cap
+        deposited = both[f"{column}_deposited"].to_numpy(float)
+        allowed = FACTOR * spread + resolution + share * _sizes(deposited)
+        most = largest_tolerance(column, deposited) if cap is None else cap
         _compare(both, column, known, allowed, allowed <= most, basis)
     for column in exact:
         _compare(both, column, known, np.zeros(len(both)), np.full(len(both), True), "exact")
@@ -96,13 +102,18 @@ def agree(
 
 def largest_tolerance(quantity: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the cap of each value's tolerance, shape (n,): beyond it a comparison would say nothing."""
-    share = RELATIVE_CAP * np.abs(np.nan_to_num(values, posinf=0.0, neginf=0.0))
+    share = RELATIVE_CAP * _sizes(values)
     # What is almost nothing has no share: the resolution of the deposit is allowed in any case.
     return (
         np.full(len(values), ABSOLUTE_CAPS.get(quantity))
         if quantity in ABSOLUTE_CAPS
         else share.clip(min=RESOLUTION)
     )
+
+
+def _sizes(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return absolute values, 0 for what is not finite."""
+    return np.abs(np.nan_to_num(values, posinf=0.0, neginf=0.0))
 
 
 def tabulate(compared: pd.DataFrame) -> pd.DataFrame:
@@ -199,7 +210,7 @@ def _spreads(
 
 def _basis(group: dict[Any, Any] | None) -> str:
     if group is None:
-        return "no spread was measured: the resolution of the deposit"
+        return UNMEASURED
     runs = f"{group['perturbations']:.0f} perturbations, {group['settings']:.0f} settings"
     return f"{FACTOR:g} x {group['spread']:.1e} ({runs}) and the resolution of the deposit"
 

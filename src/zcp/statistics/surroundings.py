@@ -1,0 +1,46 @@
+"""The state of PyTorch around a network while it is scored: its modes, generators and precision."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def own_surroundings(network: nn.Module) -> Iterator[None]:
+    """Differentiate in full precision whatever the caller's modes are, and put the global generators back."""
+    kinds = {p.device.type for p in network.parameters()} or {"cpu"}
+    devices = sorted({p.device.index for p in network.parameters() if p.device.type == "cuda"})
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in kinds:
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        # Dropout and the like draw from the global generators.
+        stack.enter_context(torch.random.fork_rng(devices=devices))
+        stack.enter_context(_full_precision())
+        yield
+
+
+def seed_generators(network: nn.Module, seed: int) -> None:
+    """Seed the global generators of the CPU and of the GPUs that a network is on."""
+    torch.default_generator.manual_seed(seed)
+    for index in {p.device.index for p in network.parameters() if p.device.type == "cuda"}:
+        torch.cuda.default_generators[index].manual_seed(seed)
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """Let GPUs multiply in single precision, and not in TF32 with its ten bits, which cuDNN's default is."""
+    cudnn: Any = torch.backends.cudnn
+    backends: tuple[Any, ...] = (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)
+    before = [backend.fp32_precision for backend in backends]
+    try:
+        for backend in backends:
+            backend.fp32_precision = "ieee"
+        yield
+    finally:
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision
