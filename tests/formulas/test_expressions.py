@@ -194,6 +194,7 @@ def test_lets_go_of_what_nobody_reads():
     )
     run.offer("a", torch.ones(64, 4))
     assert sorted(value.shape[1] for value in run._values.values()) == [1, 3]
+    assert sorted(value.untyped_storage().nbytes() for value in run._values.values()) == [4, 12]
     run.offer("b", torch.ones(3))
     run.offer("c", torch.ones(3))
     assert not run._values

@@ -19,11 +19,14 @@ from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
+from zcp import kernels
 from zcp.errors import Undefined
 from zcp.formulas import Evaluation, Expression, Program, views
+from zcp.formulas.identities import simplified
 from zcp.formulas.operators import Shape
-from zcp.statistics.capture import LAYERS, Call, Pass, Rebound
+from zcp.statistics.capture import LAYERS, Call, Pass
 from zcp.statistics.copies import Engine
 from zcp.statistics.runner import Runner
 from zcp.statistics.transfer import Later
@@ -55,10 +58,15 @@ def compile_formulas(expressions: tuple[Expression, ...]) -> Program:
     return Program(expressions, _DERIVED)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
+def _compile_simplified(expressions: tuple[Expression, ...]) -> Program:
+    return compile_formulas(tuple(map(simplified, expressions)))
+
+
+@lru_cache(maxsize=512)
 def _compile_views(expressions: tuple[Expression, ...], shapes: tuple[tuple[str, Shape], ...]) -> Program:
     """Return a program whose features are views of statistics of these shapes."""
-    return Program(views.rewrite(compile_formulas(expressions), dict(shapes)), _DERIVED)
+    return Program(views.rewrite(_compile_simplified(expressions), dict(shapes)), _DERIVED)
 
 
 def kinds_taken(program: Program, which: str) -> set[str]:
@@ -164,14 +172,16 @@ class _Group:
         self.shapes = {
             view: views.view_shape(view, shapes[base]) for view, base in bases.items() if base in shapes
         }
-        counts = self.program.plan(self.shapes).counts
+        counts = self.program.plan(self.shapes, fused=engine.views or kernels.usable(like)).counts
         self._views: dict[str, dict[str, int]] = {}
         for view, node in self.program.features.items():
             if counts[node]:
                 self._views.setdefault(bases[view], {})[view] = counts[node]
         self.layers: list[int] = []
         self.evaluation: Evaluation | None = None
-        self._waiting: dict[str, dict[int, Tensor]] = {}
+        self._early: list[tuple[int, str, Tensor]] = []
+        self._rows: dict[str, Tensor] = {}
+        self._missing: dict[str, int] = {}
 
     @property
     def largest(self) -> int:
@@ -185,21 +195,34 @@ class _Group:
     def close(self) -> None:
         """Let no further layer join, and begin to compute."""
         normals = [partial(_numbered, self.noise, number) for number in self.layers]
-        self.evaluation = Evaluation(self.program, self.shapes, self.like, *normals)
-        for view in list(self._waiting):
-            self._pass_on(view)
+        fused = self.engine.views
+        self.evaluation = Evaluation(self.program, self.shapes, self.like, *normals, fused=fused)
+        for early in self._early:
+            self._fill(*early)
+        self._early.clear()
 
     def offer(self, layer: int, feature: str, value: Tensor) -> None:
         """Take a feature of one layer."""
         for view, count in self._views.get(feature, {}).items():
             flat = views.read(view, value.detach(), count, self.engine.memory_format)
-            self._waiting.setdefault(view, {})[layer] = flat
-            self._pass_on(view)
+            if self.evaluation is None:
+                self._early.append((layer, view, flat.clone()))
+            else:
+                self._fill(layer, view, flat)
 
-    def _pass_on(self, view: str) -> None:
-        if self.evaluation and len(self._waiting[view]) == len(self.layers):
-            values = self._waiting.pop(view)
-            self.evaluation.offer(view, *(values.pop(layer) for layer in self.layers))
+    def _fill(self, layer: int, view: str, flat: Tensor) -> None:
+        """Write a view of one layer to its row; when all rows are there, the evaluation takes them."""
+        assert self.evaluation is not None
+        if len(self.layers) == 1:
+            self.evaluation.offer(view, flat)
+            return
+        if view not in self._rows:
+            self._rows[view] = self.like.new_empty(len(self.layers), len(flat))
+            self._missing[view] = len(self.layers)
+        self._rows[view][self.layers.index(layer)] = flat
+        self._missing[view] -= 1
+        if not self._missing[view]:
+            self.evaluation.take(view, self._rows.pop(view))
 
 
 def _numbered(noise: Noise, number: int, text: str, shape: Shape) -> Tensor:
@@ -248,9 +271,10 @@ class _Layers:
                 group.offer(number, name, value)
 
     def take_pass(self, which: str) -> None:
-        """Run a pass of its own and take its statistics as they come."""
-        s, network = self.s, Rebound(self.s.network)
+        """Run a pass of its own and take its statistics as they come; no gradient or hook stays behind."""
+        s = self.s
         awaited: list[dict[str, Tensor]] = []
+        hooks: list[RemovableHandle] = []
 
         def take(call: Call) -> None:
             number = len(awaited)
@@ -263,14 +287,19 @@ class _Layers:
                 if group.needs(name):
                     # An expanded zero stands for what is to come, should it not come.
                     awaited[-1][name] = tensor.new_zeros(()).expand(tensor.shape)
-                    _listen(group, number, awaited[-1], name, tensor)
+                    hooks.append(_listen(group, number, awaited[-1], name, tensor))
 
         inputs, labels = _inputs(s, which)
-        logits = s.forward(network, inputs.requires_grad_(), LAYERS, own_inputs=True, take=take).logits
-        self._check_end(len(awaited))
-        if any(awaited):
-            s.passes["backward"] += 1
-            s.loss(logits, _random_labels(s, logits) if labels is None else labels).backward()  # type: ignore[no-untyped-call]
+        try:
+            logits = s.forward(s.network, inputs.requires_grad_(), LAYERS, own_inputs=True, take=take).logits
+            self._check_end(len(awaited))
+            if any(awaited):
+                s.passes["backward"] += 1
+                s.loss(logits, _random_labels(s, logits) if labels is None else labels).backward()  # type: ignore[no-untyped-call]
+        finally:
+            for hook in hooks:
+                hook.remove()
+            s.network.zero_grad()
         for number, (group, missing) in enumerate(zip(self.groups, awaited, strict=True)):
             for name, zeros in missing.items():
                 # The layer took no part in the loss.
@@ -323,7 +352,9 @@ def _results(groups: list[tuple[Evaluation, list[int]]], fetched: list[list[Tens
     return [found[number] for number in sorted(found)]
 
 
-def _listen(group: _Group, number: int, awaited: dict[str, Tensor], name: str, tensor: Tensor) -> None:
+def _listen(
+    group: _Group, number: int, awaited: dict[str, Tensor], name: str, tensor: Tensor
+) -> RemovableHandle:
     """Hand a gradient to its layer when it arrives."""
 
     def take(gradient: Tensor) -> None:
@@ -331,9 +362,8 @@ def _listen(group: _Group, number: int, awaited: dict[str, Tensor], name: str, t
         group.offer(number, name, gradient)
 
     if tensor.is_leaf:
-        tensor.register_post_accumulate_grad_hook(lambda leaf: take(leaf.grad))  # type: ignore[no-untyped-call]
-    else:
-        tensor.register_hook(take)  # type: ignore[no-untyped-call]
+        return tensor.register_post_accumulate_grad_hook(lambda leaf: take(leaf.grad))  # type: ignore[no-any-return,no-untyped-call]
+    return tensor.register_hook(take)  # type: ignore[no-any-return,no-untyped-call]
 
 
 def _inputs(s: Runner, which: str) -> tuple[Tensor, Tensor | None]:

@@ -28,6 +28,9 @@ from zcp.statistics.transfer import Later, to_device
 
 T = TypeVar("T")
 
+#: Modules before which a network's last features are.
+POOLS = (nn.AdaptiveAvgPool2d,)
+
 
 class Draw(Protocol):
     """Where random tensors come from: standard normal values, by name and shape."""
@@ -168,7 +171,7 @@ class Statistics(Lazy):
         try:
             with torch.no_grad():
                 zeros = torch.zeros(1, *self.image_shape, device=self.device, dtype=self.dtype)
-                return self.forward(self.network, zeros)
+                return self.forward(self.network, zeros, (nn.Conv2d, nn.Linear))
         finally:
             self.network.train()
 
@@ -246,7 +249,7 @@ class Statistics(Lazy):
         """Loss gradients of `weights` on every batch after the first."""
         found = []
         for inputs, labels in self.batches[1:]:
-            loss = self.loss(self.forward(self.network, inputs).logits, labels)
+            loss = self.loss(self.forward(self.network, inputs, ()).logits, labels)
             found.append(self.gradients(loss, self.weights))
         return found
 
@@ -288,15 +291,15 @@ class Statistics(Lazy):
     @lazy
     def noise_gradients(self) -> list[Tensor]:
         """Gradients of the loss for all parameters, on noise with random labels."""
-        logits = self.forward(self.network, self.noise("x", self.batches[0][0].shape)).logits
+        logits = self.forward(self.network, self.noise("x", self.batches[0][0].shape), ()).logits
         # The largest of as many normal values as there are classes is a uniform choice.
         labels = self.noise("labels", logits.shape).argmax(-1)
         return self.gradients(self.loss(logits, labels), list(self.network.parameters()))
 
     @lazy
     def few(self) -> Pass:
-        """The forward on the first 16 samples of the first batch, with its graph."""
-        return self.forward(self.network, self.batches[0][0][:16])
+        """The forward on the first 16 samples of the first batch, with its graph and its ReLUs."""
+        return self.forward(self.network, self.batches[0][0][:16], (nn.ReLU,))
 
     @lazy
     def tangent_kernel(self) -> Tensor:
@@ -325,7 +328,7 @@ class Statistics(Lazy):
         absolute = Rebound(self.network, lambda tensor: tensor.abs().double())
         weights = [absolute.leaf(layer.weight) for layer in self.layers]
         ones = torch.ones(1, *self.image_shape, device=self.device, dtype=torch.float64)
-        found = self.gradients(self.forward(absolute, ones).logits, weights)
+        found = self.gradients(self.forward(absolute, ones, ()).logits, weights)
         return [(w.detach() * g).abs() for w, g in zip(weights, found, strict=True)]
 
     @lazy
@@ -345,8 +348,8 @@ class Statistics(Lazy):
             if isinstance(module, BatchNorm):
                 module.reset_running_stats()
         with torch.no_grad():
-            first = features(self.forward(self.network, x))
-            return first, features(self.forward(self.network, x + 0.01 * e))
+            first = features(self.forward(self.network, x, POOLS))
+            return first, features(self.forward(self.network, x + 0.01 * e, POOLS))
 
 
 def _check_labels(smallest: Tensor, largest: Tensor, classes: int) -> None:
@@ -374,7 +377,7 @@ def features(forward: Pass) -> Tensor:
     Raises:
         Undefined: if the network has no `nn.AdaptiveAvgPool2d`.
     """
-    pools = forward.intact(nn.AdaptiveAvgPool2d)
+    pools = forward.intact(*POOLS)
     if not pools:
         raise Undefined("the network ran no nn.AdaptiveAvgPool2d, so its last feature map cannot be told")
     return pools[-1].input
