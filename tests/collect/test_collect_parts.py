@@ -73,10 +73,12 @@ def test_equal_rows_are_one_file_whatever_their_order_of_arrival(tmp_path):
 
 
 def test_a_name_is_looked_up_among_the_deposits(tmp_path, monkeypatch):
-    monkeypatch.setattr(parts, "SCORES", tmp_path)
-    make(tmp_path / "mine")
+    monkeypatch.setenv("ZCP_HOME", str(tmp_path))
+    mine = tmp_path / "data" / "scores" / "mine"
+    mine.parent.mkdir(parents=True)
+    make(mine)
     assert len(load_scores("mine")) == 24
-    assert scores_path("./mine") != scores_path("mine") == tmp_path / "mine"
+    assert scores_path("./mine") != scores_path("mine") == mine
     with pytest.raises(InputError, match=r"there are no scores in .*other; compute them with"):
         load_scores("other")
 

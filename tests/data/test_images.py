@@ -177,9 +177,9 @@ def test_a_truncated_compact_file_is_named(tmp_path):
 
 @pytest.fixture
 def no_downloads(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "DOWNLOADS", tmp_path / "downloads")
-    (tmp_path / "downloads").mkdir()
-    return tmp_path / "downloads"
+    monkeypatch.setenv("ZCP_HOME", str(tmp_path))
+    (tmp_path / "data" / "downloads").mkdir(parents=True)
+    return tmp_path / "data" / "downloads"
 
 
 def test_by_default_the_data_folder_comes_first_then_what_was_downloaded(tmp_path, monkeypatch, no_downloads):
@@ -206,11 +206,11 @@ def test_a_compact_file_that_differs_from_the_checksum_list_is_refused(tmp_path,
 
 @pytest.mark.parametrize(
     ("dataset", "remedy"),
-    [("cifar100", "set ZCP_DATA, or run: zcp download cifar100"), ("ImageNet16-120", "set ZCP_DATA$")],
+    [("cifar100", "run `zcp download cifar100`, or set ZCP_DATA"), ("ImageNet16-120", "; set ZCP_DATA")],
 )
 def test_without_images_the_message_says_what_to_do(monkeypatch, no_downloads, dataset, remedy):
     monkeypatch.setenv("ZCP_DATA", "")
-    with pytest.raises(InputError, match=rf"no {dataset} images.*{remedy}"):
+    with pytest.raises(InputError, match=rf"no {dataset} images.*{remedy}, or .* \(--inputs gaussian\)"):
         load_images(dataset)
 
 
