@@ -7,7 +7,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from zcp.ensemble.estimators import FAST_FEATURES, LEAST_LEAF, GreenFactory, GreenFactoryFast
-from zcp.ensemble.regressors import build_pipeline
+from zcp.ensemble.transforms import build_pipeline
 from zcp.errors import InputError
 
 SMALL = build_pipeline(ExtraTreesRegressor(10, min_samples_leaf=2, random_state=0))

@@ -1,10 +1,10 @@
 """Fitted estimators on disk, without pickle.
 
-An artefact is two files in `data/models`: `<name>-<target>.skops`, the estimator in the format of the
-package `skops` (a zip of JSON and numpy arrays, loaded against a list of trusted types), and
-`<name>-<target>.json`, its card: format, SHA-256 of the other file, versions, features, the settings of
-the scores that it was fitted on, interval widths per cell, and quantiles of the population that AZ-NAS ranks
-a new network in. It holds no row of any benchmark.
+An artefact is two files, the shipped ones in `models` beside this file: `<name>-<target>.skops`, the
+estimator in the format of the package `skops` (a zip of JSON and numpy arrays, loaded against a list of
+trusted types), and `<name>-<target>.json`, its card: format, SHA-256 of the other file, versions, features,
+the settings of the scores that it was fitted on, interval widths per cell, and quantiles of the population
+that AZ-NAS ranks a new network in. It holds no row of any benchmark.
 """
 
 import json
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_DEFLATED
+from zipfile import ZIP_LZMA
 
 import numpy as np
 import pandas as pd
@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 
 from zcp.data.checksums import sha256
 from zcp.ensemble.estimators import GreenFactory
+from zcp.ensemble.lean import lean
 from zcp.errors import InputError
-from zcp.paths import PROJECT
+from zcp.paths import MODELS
 from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.proxies.registry import proxy_of_version
 from zcp.versions import versions
 
 FORMAT = 1
-MODELS = PROJECT / "data" / "models"
 LARGEST = 20 * 2**20  # bytes
 # What an artefact may contain beside what skops trusts by itself (numpy and scikit-learn's estimators).
 TRUSTED = (
@@ -36,9 +36,9 @@ TRUSTED = (
     "zcp.ensemble.estimators.GreenFactoryFast",
     "zcp.ensemble.features.FiniteFeatures",
     "zcp.ensemble.per_dataset.PerDataset",
-    "zcp.ensemble.candidates.signed_log",
-    "zcp.ensemble.candidates.log_error",
-    "zcp.ensemble.candidates.accuracy_from",
+    "zcp.ensemble.transforms.signed_log",
+    "zcp.ensemble.transforms.log_error",
+    "zcp.ensemble.transforms.accuracy_from",
     "catboost.core.CatBoostRegressor",
     "sklearn.tree._tree.Tree",
     "sklearn.utils._bunch.Bunch",
@@ -130,7 +130,7 @@ def write(artefact: Artefact, folder: Path = MODELS) -> Path:
     card = folder / f"{artefact.name}-{artefact.target}.json"
     model, unfinished = card.with_suffix(".skops"), card.with_suffix(".tmp")
     try:
-        skops.io.dump(artefact.estimator, unfinished, compression=ZIP_DEFLATED, compresslevel=9)
+        skops.io.dump(lean(artefact.estimator), unfinished, compression=ZIP_LZMA)
         _require_trusted(unfinished)
         if unfinished.stat().st_size > LARGEST:
             raise InputError(

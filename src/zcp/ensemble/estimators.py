@@ -16,7 +16,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from zcp.ensemble.features import ONE_HOT
-from zcp.ensemble.regressors import build_pipeline
+from zcp.ensemble.transforms import build_pipeline
 from zcp.errors import InputError
 
 # One forward pass, one backward pass on ones, and counting.
