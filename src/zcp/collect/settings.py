@@ -16,12 +16,12 @@ from typing import Any, Self
 import pandas as pd
 import torch
 
+from zcp.data.batches import INPUTS
 from zcp.data.generators import find_images
 from zcp.errors import InputError
 from zcp.proxies.registry import REGISTRY, default_proxies, get_proxy, list_proxies
 from zcp.versions import commit, versions
 
-INPUTS = ("images", "gaussian")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from zcp.data.datasets import Dataset, get_dataset
 from zcp.data.generators import find_images
 from zcp.data.images import ImageSet
-from zcp.errors import InputError
+from zcp.errors import InputError, choose
 from zcp.statistics.seeding import generator
 
 
@@ -25,6 +25,10 @@ class Batch(NamedTuple):
 
     inputs: Tensor
     labels: Tensor
+
+
+#: What networks are scored on.
+INPUTS = ("images", "gaussian")
 
 
 def _check_sizes(batch_size: int, count: int) -> None:
@@ -143,3 +147,13 @@ def gaussian_batches(dataset: str, batch_size: int, count: int = 2, seed: int = 
         labels = torch.cat([torch.randperm(facts.classes, generator=source) for _ in range(rounds)])
         batches.append(Batch(inputs, labels[:batch_size].clone()))
     return batches
+
+
+def make_batches(inputs: str, dataset: str, batch_size: int, count: int = 2, seed: int = 0) -> list[Batch]:
+    """Return `image_batches` or `gaussian_batches`, as `inputs` says: one of `INPUTS`.
+
+    Raises:
+        InputError: if there are no such inputs, and as those functions do.
+    """
+    makers = dict(zip(INPUTS, (image_batches, gaussian_batches), strict=True))
+    return choose(makers, inputs, "inputs")(dataset, batch_size, count=count, seed=seed)
