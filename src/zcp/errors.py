@@ -1,4 +1,4 @@
-"""The two ways in which a request can fail: the input is wrong, or the value does not exist."""
+"""The ways in which a request can fail: wrong input, a value that does not exist, a study that disagrees."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -12,6 +12,10 @@ class InputError(ValueError):
 
 class Undefined(ArithmeticError):
     """A proxy has no value for this network; the message says why and becomes the reason of the NaN."""
+
+
+class StudyError(RuntimeError):
+    """Something of the study did not come out again, a section crashed, or the book was not built."""
 
 
 def choose(known: Mapping[str, T], name: str, what: str) -> T:
