@@ -10,9 +10,25 @@ SCORES = PROJECT / "data" / "scores"
 RESULTS = PROJECT / "data" / "results"
 PUBLISHED = PROJECT / "data" / "published"
 GOLDEN = PROJECT / "data" / "golden"
+MODELS = PROJECT / "data" / "models"
 RUNS = PROJECT / "data" / "runs"
 BOOK = PROJECT / "book"
 NOTEBOOKS = PROJECT / "notebooks"
+
+
+def named_folder(text: str, what: str) -> Path:
+    """Return the folder that a user names, with `~` expanded.
+
+    Raises:
+        InputError: if that is not a folder; `what` is called so in the message.
+    """
+    try:
+        folder = Path(text).expanduser()
+        if folder.is_dir():
+            return folder
+    except (OSError, RuntimeError, ValueError):
+        pass  # a name that is too long, no such user, a character that no name has
+    raise InputError(f"{what} names {text!r}, which is not a folder; correct it or unset it")
 
 
 def data_folder() -> Path | None:
@@ -26,11 +42,6 @@ def data_folder() -> Path | None:
     """
     named = os.environ.get("ZCP_DATA")
     if named is not None:
-        if not named:
-            return None
-        folder = Path(named).expanduser()
-        if not folder.is_dir():
-            raise InputError(f"ZCP_DATA names {named!r}, which is not a folder; correct it or unset it")
-        return folder
+        return named_folder(named, "ZCP_DATA") if named else None
     beside = PROJECT.parent / "shared" / "data"
     return beside if beside.is_dir() else None
