@@ -168,12 +168,9 @@ def _in_a_line(error: ValidationError | RecursionError) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     faults = error.errors(include_url=False, include_input=False)
-    told = [
-        ": ".join(
-            filter(None, [".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")])
-        )
-        for fault in faults[:3]
-    ]
+    places = [".".join(map(str, fault["loc"])) for fault in faults[:3]]
+    messages = [fault["msg"].removeprefix("Value error, ") for fault in faults[:3]]
+    told = [": ".join(filter(None, pair)) for pair in zip(places, messages, strict=True)]
     return "; ".join([*told, *(["..."] if len(faults) > 3 else [])]).replace("\n", " ")
 
 
