@@ -14,7 +14,7 @@ def test_it_fits_on_a_screen_and_names_everything():
 def test_what_is_missing_is_named_with_what_brings_it(monkeypatch):
     monkeypatch.setattr(optional, "find_spec", lambda name: None)
     assert doctor.lack("score, collect") == ""
-    assert doctor.lack("predict") == "lacks sklearn, skops; run: pip install 'zcp-nas[predict]'"
+    assert doctor.lack("predict") == "lacks pydantic, sklearn, skops; run: pip install 'zcp-nas[predict]'"
     assert doctor.lack("download") == "lacks pooch; run: pip install 'pooch'"
     assert doctor.lack("run, study, book").endswith("run: pip install 'zcp-nas[study]'")
 

@@ -131,8 +131,8 @@ def test_the_core_scores_and_collects_in_an_empty_folder_and_writes_nowhere_else
 
 def test_a_bare_name_lies_in_the_folder_that_is_named(plain, tmp_path):
     plain.run("zcp", "collect", "--out", "other", "--space", "sss", "--dataset", "cifar10", "--count", "1",
-              "--workers", "1", *CHEAP, ZCP_HOME=str(tmp_path / "new"))  # fmt: skip
-    assert (tmp_path / "new/data/scores/other").is_dir()
+              "--workers", "1", *CHEAP, ZCP_HOME=str(tmp_path))  # fmt: skip
+    assert (tmp_path / "data/scores/other").is_dir()
     assert not (plain.folder / "data/scores/other").exists()
 
 
@@ -166,7 +166,7 @@ def test_doctor_says_what_is_missing_for_what(plain, predicting):
     told = dict(re.findall(r"^(.{19})(.*)$", plain.run("zcp", "doctor")[0], re.MULTILINE))
     told = {name.strip(): text for name, text in told.items()}
     assert told["score, collect"] == "works" and len(told) < 24
-    assert told["predict"] == "lacks sklearn, skops; run: pip install 'zcp-nas[predict]'"
+    assert told["predict"] == "lacks pydantic, sklearn, skops; run: pip install 'zcp-nas[predict]'"
     assert re.search(r"^predict +works$", predicting.run("zcp", "doctor")[0], re.MULTILINE)
 
 

@@ -34,9 +34,9 @@ def test_an_installation_is_never_written_into(installed):
 
 
 def test_the_home_that_is_named_comes_first_and_deposits_are_found(monkeypatch, tmp_path):
-    monkeypatch.setenv("ZCP_HOME", str(tmp_path / "new"))
-    own = tmp_path / "new/data/scores"
-    assert scores_path("mine") == own / "mine" and downloads() == tmp_path / "new/data/downloads"
+    monkeypatch.setenv("ZCP_HOME", str(tmp_path))
+    own = tmp_path / "data/scores"
+    assert scores_path("mine") == own / "mine" and downloads() == tmp_path / "data/downloads"
     assert scores_path("nats-b8") == paths.PROJECT / "data/scores/nats-b8"
     (own / "nats-b8").mkdir(parents=True)
     assert scores_path("nats-b8") == own / "nats-b8"
@@ -53,8 +53,8 @@ def test_an_empty_name_is_refused():
         scores_path("")
 
 
-@pytest.mark.parametrize("named", [__file__, "~nobody_of_this_name/x", "x" * 5000])
-def test_a_home_that_cannot_be_a_folder_is_refused(monkeypatch, named):
+@pytest.mark.parametrize("named", [__file__, "/nowhere/at/all", "~nobody_of_this_name/x", "x" * 5000])
+def test_a_home_that_is_no_folder_is_refused(monkeypatch, named):
     monkeypatch.setenv("ZCP_HOME", named)
     with pytest.raises(InputError, match=r"ZCP_HOME names .* which is not a folder; correct it or unset it"):
         paths.home()

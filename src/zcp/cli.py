@@ -4,6 +4,7 @@ What a command needs is imported when it runs, so that a broken or missing extra
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -160,13 +161,14 @@ def score(
     from zcp.ranking import table
     from zcp.scoring import score as score_network
     from zcp.spaces import build
+    from zcp.spaces.base import index_or_string
 
     formulas = {f"formula_{number}": text for number, text in enumerate(formula or [], start=1)}
     names = listed(proxies) or ([] if formulas else None)
     batches = make_batches(inputs, dataset, batch, seed=seed)
     scored = {}
     for arch in dict.fromkeys(archs):
-        network = build(space, int(arch) if arch.isdecimal() else arch, dataset, seed)
+        network = build(space, index_or_string(arch), dataset, seed)
         scored[arch] = score_network(network, batches, names, seed=seed, formulas=formulas)
     for line in table(scored):
         typer.echo(line)
@@ -174,20 +176,38 @@ def score(
 
 @app.command(no_args_is_help=True)
 def predict(
-    space: Annotated[str, typer.Option(help="tss or sss")],
-    arch: Annotated[str, typer.Option(help="architecture string, or index in the official order")],
+    space: Annotated[
+        str | None, typer.Option(help="tss or sss; with --network, the one that it is compared with")
+    ] = None,
+    arch: Annotated[
+        str | None, typer.Option(help="architecture string, or index in the official order")
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(help="a network of your own, as my_module:build; its code is run")
+    ] = None,
     dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or ImageNet16-120")] = "cifar10",
     fast: Annotated[bool, typer.Option(help="GreenFactoryFast: fewer proxies")] = False,
     level: Annotated[float, typer.Option(help="coverage of the interval: 0.8, 0.9 or 0.95")] = 0.9,
     target: Annotated[str, typer.Option(help="accuracy: test or valid")] = "test",
 ) -> None:
-    """Predict the accuracy of an architecture of a benchmark, with an interval and the features behind it."""
-    from zcp.ensemble.artefacts import read
-    from zcp.ensemble.prediction import predict_architecture
+    """Predict the accuracy of a network, and say what is known about the prediction.
 
+    The network is an architecture of a benchmark (--space and --arch) or one of your own (--network).
+    """
+    from zcp.ensemble.artefacts import read
+    from zcp.ensemble.prediction import load_network, predict_architecture, predict_network
+    from zcp.spaces.base import index_or_string
+
+    if (network is None) == (arch is None) or (arch is not None and space is None):
+        raise InputError("say which network: either --space and --arch, or --network my_module:build")
     artefact = read("GreenFactoryFast" if fast else "GreenFactory", target)
-    which = int(arch) if arch.isdecimal() else arch
-    for line in predict_architecture(artefact, space, which, dataset, level).lines():
+    if network is not None:
+        mine = load_network(network)
+        found = predict_network(artefact, mine, dataset, population=space or "tss", level=level)
+        found = replace(found, network=network)
+    else:
+        found = predict_architecture(artefact, str(space), index_or_string(str(arch)), dataset, level)
+    for line in found.lines():
         typer.echo(line)
 
 

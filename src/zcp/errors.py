@@ -6,8 +6,16 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+#: Characters of a message; a longer one, which quotes what was passed, loses its middle.
+LONGEST = 4000
+
+
 class InputError(ValueError):
     """What the caller passed cannot be used; the message names the fault and the remedy."""
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 class Undefined(ArithmeticError):

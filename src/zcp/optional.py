@@ -8,7 +8,7 @@ from zcp.errors import InputError
 
 #: What each extra of `pip install 'zcp-nas[EXTRA]'` brings, by the names that are imported.
 EXTRAS = {
-    "predict": ("sklearn", "skops"),
+    "predict": ("pydantic", "sklearn", "skops"),
     "cluster": ("dask", "distributed"),
     "gpu": ("triton",),
     "study": (

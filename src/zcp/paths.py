@@ -18,6 +18,21 @@ BOOK = PROJECT / "book"
 NOTEBOOKS = PROJECT / "notebooks"
 
 
+def named_folder(text: str, what: str) -> Path:
+    """Return the folder that a user names, with `~` expanded.
+
+    Raises:
+        InputError: if that is not a folder; `what` is called so in the message.
+    """
+    try:
+        folder = Path(text).expanduser()
+        if folder.is_dir():
+            return folder
+    except (OSError, RuntimeError, ValueError):
+        pass  # a name that is too long, no such user, a character that no name has
+    raise InputError(f"{what} names {text!r}, which is not a folder; correct it or unset it")
+
+
 def is_checkout() -> bool:
     """Tell whether this code runs from a checkout of the repository, which holds the study."""
     return (BOOK / "_toc.yml").is_file()
@@ -38,19 +53,11 @@ def home() -> Path:
     It is the environment variable `ZCP_HOME` where that is set, else the checkout, else the working folder.
 
     Raises:
-        InputError: if `ZCP_HOME` names something that cannot be a folder.
+        InputError: if `ZCP_HOME` names something that is not a folder.
     """
-    named = os.environ.get("ZCP_HOME")
-    if not named:
-        return PROJECT if is_checkout() else Path()
-    try:
-        folder = Path(named).expanduser()
-        is_free = folder.is_dir() or not folder.exists()
-    except (OSError, RuntimeError):
-        is_free = False
-    if not is_free:
-        raise InputError(f"ZCP_HOME names {named!r:.80}, which is not a folder; correct it or unset it")
-    return folder
+    if named := os.environ.get("ZCP_HOME"):
+        return named_folder(named, "ZCP_HOME")
+    return PROJECT if is_checkout() else Path()
 
 
 def data_folder() -> Path | None:
@@ -64,11 +71,6 @@ def data_folder() -> Path | None:
     """
     named = os.environ.get("ZCP_DATA")
     if named is not None:
-        if not named:
-            return None
-        folder = Path(named).expanduser()
-        if not folder.is_dir():
-            raise InputError(f"ZCP_DATA names {named!r}, which is not a folder; correct it or unset it")
-        return folder
+        return named_folder(named, "ZCP_DATA") if named else None
     beside = PROJECT.parent / "shared" / "data"
     return beside if is_checkout() and beside.is_dir() else None

@@ -128,8 +128,8 @@ def _read_part(path: Path) -> tuple[pa.Table, Origin]:
         _check_schema(table.schema, origin.settings.proxies)
     except KeyError:
         raise InputError(f"{path} carries no settings: it was not written by `zcp collect`") from None
-    except (pa.ArrowException, ValueError) as error:
-        raise InputError(f"{path} cannot be used: {str(error).splitlines()[0]}") from error
+    except (pa.ArrowException, OSError, ValueError, RecursionError, MemoryError) as error:
+        raise InputError(f"{path} cannot be used: {(str(error) or repr(error)).splitlines()[0]}") from error
     return table.replace_schema_metadata(None), origin
 
 
@@ -230,8 +230,8 @@ def _arrow_schema(proxies: Sequence[str], seconds: Sequence[str]) -> pa.Schema:
 def _check_schema(schema: pa.Schema, proxies: Sequence[str]) -> None:
     """Raise InputError that names every column that is missing, unexpected or of another type."""
     wanted = _arrow_schema(proxies, [name for name in schema.names if name.startswith(SECONDS)])
-    odd = {(f.name, str(f.type)) for f in schema} ^ {(f.name, str(f.type)) for f in wanted}
-    if odd:
+    found, expected = ([(field.name, str(field.type)) for field in each] for each in (schema, wanted))
+    if odd := {*found} ^ {*expected} or {pair for pair in found if found.count(pair) > 1}:
         named = ", ".join(f"{name} ({kind})" for name, kind in sorted(odd))
         raise InputError(f"its columns are not those of its settings: {named}")
 
@@ -248,7 +248,7 @@ def _check_rows(frame: pd.DataFrame) -> None:
     for text in frame["reason"].unique():
         try:
             is_reason = isinstance(json.loads(text), dict)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             is_reason = False
         if not is_reason:
             raise InputError(f"a reason is not a JSON object: {text!r}")

@@ -29,12 +29,16 @@ class Batch(NamedTuple):
 
 #: What networks are scored on.
 INPUTS = ("images", "gaussian")
+#: Inputs of all batches together; more are a slip, and would not fit into memory.
+MOST_INPUTS = 2**17
 
 
 def _check_sizes(batch_size: int, count: int) -> None:
     for name, value in (("batch_size", batch_size), ("count", count)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise InputError(f"{name} must be a positive integer, not {value!r}")
+    if batch_size * count > MOST_INPUTS:
+        raise InputError(f"{count} batch(es) of {batch_size} are more than {MOST_INPUTS} inputs; take fewer")
 
 
 def _balanced(labels: NDArray[np.int64], order: NDArray[np.int64], batch_size: int) -> NDArray[np.int64]:
@@ -135,7 +139,7 @@ def gaussian_batches(dataset: str, batch_size: int, count: int = 2, seed: int = 
         seed: of inputs and labels.
 
     Raises:
-        InputError: if the dataset does not exist or a size is not positive.
+        InputError: if the dataset does not exist, a size is not positive, or all are more than `MOST_INPUTS`.
     """
     facts = get_dataset(dataset)
     _check_sizes(batch_size, count)

@@ -1,6 +1,7 @@
 """The original CIFAR images, fetched when the user asks and never otherwise."""
 
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def download_cifar(name: str, folder: Path | None = None) -> Path:
                 tar.extract(member, target, filter="data")
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, tarfile.TarError) as error:
+    except (OSError, EOFError, ValueError, KeyError, tarfile.TarError, zlib.error) as error:
         raise InputError(
             f"downloading {archive.url} failed: {error}. Try again, or put {archive.name} "
             f"into {target} yourself and run this again"
