@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zcp import kernels
-from zcp.formulas.fusion import Part, Plan, fuse, one_by_one
+from zcp.formulas.fusion import Part, Plan, check_memory, fuse, one_by_one
 from zcp.formulas.operators import OPERATORS, Shape
 from zcp.formulas.source import source
 from zcp.formulas.tree import Expression
@@ -66,6 +66,9 @@ class Program:
         Args:
             shapes: of the features.
             fused: whether element-wise parts are one step each.
+
+        Raises:
+            InputError: if values larger than every feature need too much memory, see `check_memory`.
         """
         key = fused, tuple(sorted(shapes.items()))
         if key not in self._plans:
@@ -73,6 +76,7 @@ class Program:
                 self._plans.clear()
             known = self.shapes(shapes)
             plan = Plan(known, *self._demands(known), {})
+            check_memory(plan, self.operators, self.arguments, self.texts)
             self._plans[key] = fuse(plan, self.operators, self.arguments, self.roots) if fused else plan
         return self._plans[key]
 

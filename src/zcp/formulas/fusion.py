@@ -13,11 +13,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from zcp.errors import InputError
 from zcp.formulas.operators import OPERATORS, Shape, piece
 from zcp.formulas.tree import Expression
 
 #: Operators that may end a part -> name of the reduction in `zcp.kernels`.
 ENDINGS = {"frobenius_norm": "norm", "normalized_sum": "mean"}
+#: Elements that the values of one layer that are larger than every feature may have together (256 MiB).
+MAX_ELEMENTS = 2**26
 
 
 class Part(NamedTuple):
@@ -52,6 +55,25 @@ class Plan(NamedTuple):
     reads: list[dict[int, int]]
     readers: list[list[int]]
     fused: dict[int, Part]
+
+
+def check_memory(
+    plan: Plan, operators: list[str | None], arguments: list[tuple[int, ...]], texts: list[str]
+) -> None:
+    """Raise InputError where what is larger than every feature has more than `MAX_ELEMENTS` elements."""
+    sizes = [math.prod(shape or ()) for shape in plan.shapes]
+    largest = max((size for size, operator in zip(sizes, operators, strict=True) if not operator), default=0)
+    total = 0
+    for node, operator in enumerate(operators):
+        if operator and plan.counts[node]:
+            inner = OPERATORS[operator].inner([plan.shapes[argument] or () for argument in arguments[node]])
+            needed = max(plan.counts[node], inner)
+            total += needed if needed > largest else 0
+        if total > MAX_ELEMENTS:
+            raise InputError(
+                f"{texts[node][:200]} and what comes before it need {total} elements for one layer, at most "
+                f"{MAX_ELEMENTS} are allowed; reduce its arguments first, or score smaller inputs"
+            )
 
 
 def fuse(plan: Plan, operators: list[str | None], arguments: list[tuple[int, ...]], roots: list[int]) -> Plan:

@@ -66,6 +66,7 @@ class Operator:
         order_free: whether the result stays the same when the elements of each row (first dimension) change
             places, in all arguments of equal shapes alike.
         host: whether it looks at values, which would make the host wait for a device: then it computes there.
+        inner: how many elements its largest intermediate value has, where that may be more than all others.
     """
 
     arity: int
@@ -76,6 +77,7 @@ class Operator:
     elementwise: bool = False
     order_free: bool = False
     host: bool = False
+    inner: Callable[[Shapes], int] = lambda _shapes: 0
 
 
 def _joint(shapes: Shapes) -> Shape:
@@ -311,7 +313,11 @@ def _eigenvalue_ratio(solver: Callable[[Tensor], Tensor], meaning: str) -> Opera
         found = eigenvalues(product + product.mT, solver)
         return found.amax(1, keepdim=True) / found.amin(1, keepdim=True)
 
-    return Operator(1, _scalar, _all, compute, meaning, host=True)
+    return Operator(1, _scalar, _all, compute, meaning, host=True, inner=_rows_squared)
+
+
+def _rows_squared(shapes: Shapes) -> int:
+    return shapes[0][0] ** 2 if shapes[0] else 1
 
 
 # --- the rest

@@ -7,13 +7,13 @@ from zcp.statistics.counting import multiply_accumulates
 from zcp.statistics.network import Statistics
 
 
-@proxy(init="none", source="dong2022nats", data=False, labels=False)
+@proxy(init="none", source="dong2022nats", data=False, labels=False, unit="millions")
 def params(s: Statistics) -> float:
     """Number of parameters in millions, batch norm and biases included."""
     return sum(p.numel() for p in s.network.parameters()) / 1e6
 
 
-@proxy(init="none", source="dong2022nats", data=False, labels=False)
+@proxy(init="none", source="dong2022nats", data=False, labels=False, unit="millions")
 def flops(s: Statistics) -> float:
     """Multiply-accumulates of convolutions and linear layers for one input, in millions.
 

@@ -34,6 +34,7 @@ class Proxy:
         expression: the formula, where the proxy is one.
         version: of the definition; values of different versions are never mixed.
         older: the (proxy, version) whose old definition this is; None for most.
+        unit: of the score; `1` for a number without one.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Proxy:
     expression: Expression | None = None
     version: int = 1
     older: tuple[str, int] | None = None
+    unit: str = "1"
 
     @property
     def summary(self) -> str:
@@ -71,6 +73,7 @@ def proxy(
     optional: str = "",
     version: int = 1,
     older: tuple[str, int] | None = None,
+    unit: str = "1",
 ) -> Callable[[Function], Function]:
     """Register the decorated function under its own name; the arguments are those of `Proxy`."""
 
@@ -90,6 +93,7 @@ def proxy(
             optional,
             version=version,
             older=older,
+            unit=unit,
         )
         return function
 

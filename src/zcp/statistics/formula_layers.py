@@ -24,6 +24,7 @@ from torch.utils.hooks import RemovableHandle
 from zcp import kernels
 from zcp.errors import Undefined
 from zcp.formulas import Evaluation, Expression, Program, views
+from zcp.formulas.fusion import MAX_ELEMENTS
 from zcp.formulas.identities import simplified
 from zcp.formulas.operators import Shape
 from zcp.statistics.capture import LAYERS, Call, Pass
@@ -173,6 +174,7 @@ class _Group:
             view: views.view_shape(view, shapes[base]) for view, base in bases.items() if base in shapes
         }
         counts = self.program.plan(self.shapes, fused=engine.views or kernels.usable(like)).counts
+        self.widest = max(counts, default=1)
         self._views: dict[str, dict[str, int]] = {}
         for view, node in self.program.features.items():
             if counts[node]:
@@ -340,7 +342,8 @@ class _Layers:
         group.layers.append(number)
         if isinstance(weight, Tensor):
             group.offer(number, "wt", weight)
-        if len(group.layers) * group.largest >= self.s.engine.together[self.s.device.type != "cpu"]:
+        together = self.s.engine.together[self.s.device.type != "cpu"]
+        if len(group.layers) * group.largest >= together or len(group.layers) * group.widest > MAX_ELEMENTS:
             self._open.pop(key).close()
         return group
 
