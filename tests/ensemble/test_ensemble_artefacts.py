@@ -58,10 +58,10 @@ def test_what_keeps_rows_of_the_benchmark_is_not_shipped(model):
         build_released(model, {}, 0)
 
 
-def rewrite(card, **changes):
+def rewrite(path, **changes):
     """Change a card as a program would: its seal is right."""
-    told = json.loads(card.read_text()) | changes
-    card.write_text(json.dumps({**told, "seal": seal(told)}))
+    told = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({**told, "seal": seal(told)}))
 
 
 @pytest.mark.parametrize(
