@@ -178,8 +178,9 @@ def test_damaged_files_are_refused(rows, tmp_path):
     with pytest.raises(InputError, match="not a whole model card"):
         read("GreenFactory", "test", tmp_path)
     card.unlink()
-    with pytest.raises(InputError, match="no fitted model"):
-        read("GreenFactory", "test", tmp_path)
+    for target in ("test", "x" * 5000, "\x00"):
+        with pytest.raises(InputError, match="no fitted model"):
+            read("GreenFactory", target, tmp_path)
 
 
 def test_foreign_types_are_not_loaded(rows, tmp_path, monkeypatch):
