@@ -18,6 +18,14 @@ BOOK = PROJECT / "book"
 NOTEBOOKS = PROJECT / "notebooks"
 
 
+def is_file(path: Path) -> bool:
+    """Tell whether there is such a file; no name is too long to be asked for."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def named_folder(text: str, what: str) -> Path:
     """Return the folder that a user names, with `~` expanded.
 

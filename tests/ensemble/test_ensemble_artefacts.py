@@ -58,10 +58,10 @@ def test_what_keeps_rows_of_the_benchmark_is_not_shipped(model):
         build_released(model, {}, 0)
 
 
-def rewrite(card, **changes):
+def rewrite(path, **changes):
     """Change a card as a program would: its seal is right."""
-    told = json.loads(card.read_text()) | changes
-    card.write_text(json.dumps({**told, "seal": seal(told)}))
+    told = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({**told, "seal": seal(told)}))
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,9 @@ def test_damaged_files_are_refused(rows, tmp_path):
     with pytest.raises(InputError, match="not a whole model card"):
         read("GreenFactory", "test", tmp_path)
     card.unlink()
-    with pytest.raises(InputError, match="no fitted model"):
-        read("GreenFactory", "test", tmp_path)
+    for target in ("test", "x" * 5000, "\x00"):
+        with pytest.raises(InputError, match="no fitted model"):
+            read("GreenFactory", target, tmp_path)
 
 
 def test_foreign_types_are_not_loaded(rows, tmp_path, monkeypatch):

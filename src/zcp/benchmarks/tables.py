@@ -10,7 +10,7 @@ from zcp.benchmarks.base import Benchmark, check_order, read_parquet
 from zcp.data.checksums import verify
 from zcp.data.datasets import DATASETS
 from zcp.errors import InputError, choose
-from zcp.paths import data_folder
+from zcp.paths import data_folder, is_file
 from zcp.spaces import get_space
 
 TARGETS = {"tss": ("test", "test_12ep", "valid"), "sss": ("test", "valid")}
@@ -73,7 +73,7 @@ class Tables(Benchmark):
         folder = path or data_folder()
         if folder is None:
             return f"set ZCP_DATA to the data folder, which holds nats/{space}.parquet"
-        if not (folder / f"nats/{space}.parquet").is_file():
+        if not is_file(folder / f"nats/{space}.parquet"):
             return f"{folder} holds no nats/{space}.parquet; set ZCP_DATA to the folder that does"
         return optional.why_missing("pandera")
 

@@ -126,6 +126,7 @@ def _read_part(path: Path) -> tuple[pa.Table, Origin]:
         table = pq.read_table(pa.BufferReader(content))
         origin = Origin.from_json(json.loads((table.schema.metadata or {})[b"settings"]))
         _check_schema(table.schema, origin.settings.proxies)
+        table.validate(full=True)
     except KeyError:
         raise InputError(f"{path} carries no settings: it was not written by `zcp collect`") from None
     except (pa.ArrowException, OSError, ValueError, RecursionError, MemoryError) as error:

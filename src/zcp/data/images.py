@@ -15,7 +15,7 @@ from zcp.data.datasets import Dataset, get_dataset
 from zcp.data.downloads import ARCHIVES, downloads
 from zcp.data.pickles import NUMPY, load_restricted
 from zcp.errors import InputError
-from zcp.paths import data_folder
+from zcp.paths import data_folder, is_file
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -110,7 +110,7 @@ def _find(dataset: str, folders: list[Path]) -> tuple[Reader, list[Path]]:
             inner = Path(files[0]).parent.name
             base = folder.parent if inner and folder.name == inner else folder
             paths = [base / file for file in files]
-            if paths[0].is_file():
+            if is_file(paths[0]):
                 return reader, paths
     files_wanted = ", ".join(files[0] for _, files in formats)
     remedy = f"run `zcp download {dataset}`, or set" if dataset in ARCHIVES else "set"

@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from zcp.errors import InputError
+from zcp.paths import is_file
 
 Globals = Mapping[tuple[str, str], object]
 
@@ -59,7 +60,7 @@ def load_restricted(path: Path, allowed: Globals | None = None, encoding: str = 
     Raises:
         InputError: if the file is missing, truncated, or names anything else.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"{path} is missing")
     try:
         with bz2.open(path) if path.suffix == ".pbz2" else path.open("rb") as file:

@@ -28,7 +28,7 @@ from zcp.ensemble.features import encode
 from zcp.ensemble.lean import lean
 from zcp.ensemble.region import Region, measure
 from zcp.errors import InputError
-from zcp.paths import MODELS
+from zcp.paths import MODELS, is_file
 from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.proxies.registry import proxy_of_version
 from zcp.versions import versions
@@ -165,7 +165,7 @@ def read(name: str, target: str = "test", folder: Path = MODELS) -> Artefact:
             types than it says.
     """
     path = folder / f"{name}-{target}.json"
-    if not path.is_file() or not path.with_suffix(".skops").is_file():
+    if not is_file(path) or not is_file(path.with_suffix(".skops")):
         raise InputError(f"no fitted model {path}; make it with `zcp run 11 -p profile paper`")
     card = read_card(path)
     if (card.name, card.target) != (name, target):

@@ -125,7 +125,7 @@ class GreenFactoryFast(GreenFactory):
     """
 
     def _default(self, X: pd.DataFrame) -> Sequence[str]:
-        return fast_features()
+        return fast_features() if all(isinstance(name, str) for name in X) else list(X.columns)
 
 
 @cache

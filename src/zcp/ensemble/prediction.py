@@ -129,7 +129,8 @@ def predict_network(
     """
     get_dataset(dataset)
     width = artefact.width(population, dataset, level)
-    artefact, notes, why = with_regions(artefact), [], ON_OTHERS
+    artefact, why = with_regions(artefact), ON_OTHERS
+    notes: list[str] = []
     if batches is None:
         batches, notes, why = _choose_batches(artefact.scores["scores_settings"], dataset)
     features = _score(artefact, network, population, dataset, batches, seed, notes)

@@ -26,7 +26,8 @@ class Region(BaseModel):
 
     Attributes:
         knots: quantiles of the finite values by feature, ascending.
-        rows: ranks of `KEPT` fitted rows in the order of the features, from 0 to 2 `KNOTS`.
+        rows: ranks of `KEPT` fitted rows in the order of the features, from 0 to 2 `KNOTS`; -2 `KNOTS` and 4
+            `KNOTS` where a value is not finite.
         limit: the largest distance to the nearest row at which a network counts as of the same kind.
         missing: features that were not finite in some fitted row.
     """
@@ -75,29 +76,28 @@ def measure(features: pd.DataFrame, labels: pd.DataFrame) -> dict[str, Region]:
 
 
 def _measure_cell(features: pd.DataFrame) -> Region:
-    is_finite = np.isfinite(features)
-    knots = {}
-    for name in features:
-        values = features.loc[is_finite[name], name].to_numpy()
+    knots, missing = {}, []
+    for name, column in features.items():
+        values = np.sort(column[np.isfinite(column)].to_numpy(float))
         at = np.linspace(0, len(values) - 1, KNOTS).round().astype(int)
-        knots[str(name)] = np.sort(values)[at].tolist() if len(values) else [0.0]
+        knots[str(name)] = values[at].tolist() if len(values) else [0.0]
+        missing += [str(name)] if len(values) < len(column) else []
     ranks = _ranks(features, knots)
     kept = np.random.default_rng(0).permutation(len(ranks))[:KEPT]
     others = np.where(np.arange(len(ranks))[:, None] == kept, np.inf, 0.0)
     limit = min(float(np.quantile(_nearest(ranks, ranks[kept], others), SHARE)), 3.0)
-    missing = [str(name) for name in features if not is_finite[name].all()]
     return Region(knots=knots, rows=ranks[kept].tolist(), limit=limit, missing=missing)
 
 
 def _ranks(features: pd.DataFrame, knots: Mapping[str, list[float]]) -> NDArray[np.int64]:
-    """Return ranks, shape (rows, features): ties in the middle, what is not finite a range beyond all."""
+    """Return ranks, shape (rows, features): ties in the middle, NaN as low as can be."""
     columns = []
     for name, known in knots.items():
-        values, ends = features[name].to_numpy(float), np.array(known)
+        ends, values = np.array(known), features[name].fillna(-np.inf).to_numpy(float)
         sides = [np.searchsorted(ends, values, side=side) for side in ("left", "right")]
-        rank = (sum(sides) * KNOTS) // len(ends)
-        rank = np.where(np.isposinf(values), 4 * KNOTS, rank)
-        columns.append(np.where(np.isnan(values) | np.isneginf(values), -2 * KNOTS, rank))
+        outside = (values - values.clip(ends[0], ends[-1])) / (ends[-1] - ends[0] or 1.0)
+        rank = (sides[0] + sides[1]) * KNOTS // len(ends)
+        columns.append(rank + np.rint(outside.clip(-1, 1) * 2 * KNOTS))
     return np.stack(columns, axis=1).astype(np.int64)
 
 
