@@ -173,7 +173,7 @@ class _Group:
         self.shapes = {
             view: views.view_shape(view, shapes[base]) for view, base in bases.items() if base in shapes
         }
-        counts = self.program.plan(self.shapes, fused=engine.views or kernels.usable(like)).counts
+        counts = self.program.plan(self.shapes, fused=kernels.usable(like)).counts
         self.widest = max(counts, default=1)
         self._views: dict[str, dict[str, int]] = {}
         for view, node in self.program.features.items():
@@ -197,8 +197,7 @@ class _Group:
     def close(self) -> None:
         """Let no further layer join, and begin to compute."""
         normals = [partial(_numbered, self.noise, number) for number in self.layers]
-        fused = self.engine.views
-        self.evaluation = Evaluation(self.program, self.shapes, self.like, *normals, fused=fused)
+        self.evaluation = Evaluation(self.program, self.shapes, self.like, *normals)
         for early in self._early:
             self._fill(*early)
         self._early.clear()
