@@ -70,8 +70,8 @@ def check_memory(
             total += needed if needed > largest else 0
         if total > MAX_ELEMENTS:
             raise InputError(
-                f"{str(nodes[node])[:200]} and what comes before it need {total} elements for one layer, at most "
-                f"{MAX_ELEMENTS} are allowed; reduce its arguments first, or score smaller inputs"
+                f"{str(nodes[node])[:200]} and what comes before it need {total} elements for one layer, at "
+                f"most {MAX_ELEMENTS} are allowed; reduce its arguments first, or score smaller inputs"
             )
 
 
