@@ -118,13 +118,15 @@ def _copy(network: nn.Module) -> nn.Module:
 
 def _put_back(own: nn.Module, network: nn.Module, strides: bool) -> None:
     """Give a copy the tensors of its original again."""
-    mine, theirs = list(own.parameters()), list(network.parameters())
+    mine: list[Tensor] = [*own.parameters()]
+    theirs: list[Tensor] = [*network.parameters()]
     for parameter, original in zip(mine, theirs, strict=True):
         parameter.grad = None
         if strides:
             parameter.data = torch.empty_like(original)
-    with torch.no_grad():
-        torch._foreach_copy_(mine, theirs)
+    if mine:
+        with torch.no_grad():
+            torch._foreach_copy_(mine, theirs)
     for module, source in zip(own.modules(), network.modules(), strict=True):
         for name, buffer in source.named_buffers(recurse=False):
             setattr(module, name, buffer.detach().clone())
