@@ -166,7 +166,7 @@ def test_doctor_says_what_is_missing_for_what(plain, predicting):
     told = dict(re.findall(r"^(.{19})(.*)$", plain.run("zcp", "doctor")[0], re.MULTILINE))
     told = {name.strip(): text for name, text in told.items()}
     assert told["score, collect"] == "works" and len(told) < 24
-    assert told["predict"] == "lacks pydantic, sklearn, skops; run: pip install 'zcp-nas[predict]'"
+    assert told["predict"].endswith("sklearn, skops; run: pip install 'zcp-nas[predict]'")
     assert re.search(r"^predict +works$", predicting.run("zcp", "doctor")[0], re.MULTILINE)
 
 
