@@ -1,4 +1,4 @@
-"""Fitted trees without what no prediction reads: the shipped models at a third of their size, bit for bit."""
+"""Fitted trees without what no prediction reads: the shipped ones at less than half their size."""
 
 import copy
 from collections.abc import Iterator
