@@ -2,6 +2,7 @@
 
 import math
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 
 from zcp import InputError, get_proxy, list_proxies, score
 from zcp.proxies.registry import REGISTRY
+from zcp.statistics.surroundings import seed_generators
 from zcp.study.greenfactory.published import COLUMNS
 
 SECOND_ISSUE = [
@@ -296,3 +298,33 @@ def test_greenfactory_passes_are_those_that_its_definitions_need():
         "normal": {"forward": 2},
         "eznas": {"forward": 1, "backward": 1},
     }
+
+
+def test_full_precision_while_scoring_and_the_callers_afterwards():
+    """TF32 would leave ten bits; the settings exist without a GPU."""
+    seen = []
+    backends = (torch.backends.cudnn.conv, torch.backends.cudnn.rnn, torch.backends.cuda.matmul)
+    before = [backend.fp32_precision for backend in backends]
+    net = network()
+    net.stem.register_forward_hook(lambda *_: seen.append({b.fp32_precision for b in backends}))
+    score(net, batches(), ["snip"])
+    assert seen == [{"ieee"}]
+    assert [backend.fp32_precision for backend in backends] == before
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        score(net, batches(), ["snip"])
+        assert torch.backends.cudnn.allow_tf32 is False
+    finally:
+        torch.backends.cudnn.allow_tf32 = True
+
+
+def test_the_generators_of_gpus_are_seeded(monkeypatch):
+    """Dropout draws from them."""
+    generators = [torch.Generator() for _ in range(3)]
+    monkeypatch.setattr(torch.cuda, "default_generators", generators)
+    device = SimpleNamespace(type="cuda", index=1)
+    net = SimpleNamespace(parameters=lambda: [SimpleNamespace(device=device)] * 2)
+    with torch.random.fork_rng(devices=[]):
+        seed_generators(net, 5)
+        assert torch.default_generator.initial_seed() == 5
+    assert [generator.initial_seed() == 5 for generator in generators] == [False, True, False]

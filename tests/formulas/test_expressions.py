@@ -194,6 +194,7 @@ def test_lets_go_of_what_nobody_reads():
     )
     run.offer("a", torch.ones(64, 4))
     assert sorted(value.shape[1] for value in run._values.values()) == [1, 3]
+    assert sorted(value.untyped_storage().nbytes() for value in run._values.values()) == [4, 12]
     run.offer("b", torch.ones(3))
     run.offer("c", torch.ones(3))
     assert not run._values
@@ -242,3 +243,32 @@ def test_any_formula_on_any_shapes_gives_a_number(tree, shapes):
     (value,), run = evaluate([str(tree)], **features)
     assert isinstance(value, float)
     assert not run._values
+
+
+def test_what_only_the_host_computes_is_held_until_then(monkeypatch):
+    """Determinants on a GPU: the rest goes on, and the host begins where it stopped."""
+    texts = ["frobenius_norm(sigmoid(logdet(sign(a))))", "sum(determinant(a), eigenvalue_ratio(b))", "abs(b)"]
+    program = Program([parse(text, {"a", "b"}) for text in texts])
+    a, b = torch.randn(2, 3, 4, 4).double(), torch.randn(2, 3, 5).double()
+    shapes = {"a": (3, 4, 4), "b": (3, 5)}
+
+    def run():
+        found = Evaluation(program, shapes, torch.empty(0, dtype=torch.float64), *[None] * 2)
+        found.offer("a", *a)
+        found.offer("b", *b)
+        return found
+
+    expected = run().by_layer()
+    monkeypatch.setattr(Evaluation, "_waits", lambda self, index: _is_held(self, index))
+    found = run()
+    assert len(found._means) == 1
+    assert len(found._held) == 3
+    pending = [tensor.clone() for tensor in found.pending]
+    monkeypatch.setattr(Evaluation, "_waits", lambda self, index: False)
+    assert found.resume(pending).by_layer() == expected
+    assert not found._values
+
+
+def _is_held(evaluation, index):
+    operator = evaluation.program.operators[index]
+    return operator is not None and OPERATORS[operator].host

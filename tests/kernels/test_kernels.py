@@ -9,6 +9,7 @@ import torch
 
 from zcp import kernels
 from zcp.formulas import OPERATORS, Evaluation, Expression, Program, parse, read_formulas
+from zcp.formulas.fusion import Part, one_by_one
 from zcp.formulas.source import source
 from zcp.kernels import eager
 from zcp.optional import why_missing
@@ -187,7 +188,8 @@ from zcp.kernels import determinants, elementwise, gram
 def build(kernel, types, **constants):
     signature = dict(zip(kernel.arg_names, types.split())) | dict.fromkeys(constants, "constexpr")
     tree = triton.compiler.ASTSource(kernel, signature, constexprs=constants)
-    print(len(triton.compile(tree, target=GPUTarget("cuda", 80, 32)).asm["ptx"]) > 1000)
+    for capability in (80, 90):
+        print(len(triton.compile(tree, target=GPUTarget("cuda", capability, 32)).asm["ptx"]) > 1000)
 
 build(gram._correlate, "*fp32 *i32 i32 i32 i32", TILE=gram.TILE, DEPTH=gram.DEPTH, STEPS=gram.STEPS)
 build(determinants._eliminate, "*fp32 *fp32 i32 i32 i32 i32", side=7, TOGETHER=16, SIDE=8)
@@ -196,7 +198,7 @@ for name in {unary!r}:
     unary = f"{{name}}({{unary}})"
 tree = parse(f"max(min(subtract(sum({{unary}}, x1), element_wise_product(x0, x1)), less_than(x0, x1)), "
              "sum(greater_than(x0, x1), equal(x0, x1)))", {{"x0", "x1"}})
-for ending, type in (("", "fp32"), ("norm", "fp64")):
+for ending, type in (("", "fp32"), ("norm", "fp64"), ("", "fp16"), ("mean", "bf16")):
     kernel = elementwise.kernel(source(tree, ending))
     build(kernel, f"*{{type}} i32 i32 *{{type}} i32 i32 *{{type}} i32", BLOCK=1024)
 """
@@ -214,4 +216,56 @@ def test_kernels_compile_for_a_gpu_that_is_not_here():
         text=True,
         check=False,
     )
-    assert printed.stdout.split() == ["True"] * 4, printed.stderr
+    assert printed.stdout.split() == ["True"] * 12, printed.stderr
+
+
+HALF = "exp(element_wise_product(sigmoid(log(x0)), element_wise_invert(x1)))"
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_widened(dtype):
+    """Triton refuses the exponential of 16 bits; sums of squares would overflow them."""
+    leaves = [random(2, 40, seed=4, dtype=dtype).abs() + 0.5, random(2, 40, seed=5, dtype=dtype).abs() + 60]
+    tree = parse(HALF, {"x0", "x1"})
+    part = Part(tree, "", (0, 1), 40)
+    wide = one_by_one(part, [leaf.float() for leaf in leaves])
+    found = elementwise.evaluate(source(tree, ""), "", leaves, 40)
+    assert found.dtype == dtype
+    assert torch.allclose(found.float(), wide, rtol=1e-2)
+    norm = elementwise.evaluate(source(parse("x0", {"x0"}), "norm"), "norm", leaves[1:], 40)
+    assert norm.dtype == dtype
+    assert torch.allclose(norm.float(), leaves[1].float().norm(dim=1, keepdim=True), rtol=1e-2)
+
+
+@pytest.mark.parametrize("ending", ["", "mean", "norm"])
+def test_the_twin_of_a_fused_part(ending):
+    """One leaf for all layers, one number for all elements, one longer than is read."""
+    leaves = [random(1, 30), random(3, 1, seed=1), random(3, 33, seed=2)]
+    tree = parse("max(sum(x0, x1), element_wise_product(x2, abs(x1)))", {"x0", "x1", "x2"})
+    found = one_by_one(Part(tree, ending, (0, 1, 2), 30), leaves)
+    expected = elementwise.evaluate(source(tree, ending), ending, leaves, 30)
+    assert found.shape == expected.shape
+    assert torch.allclose(found, expected, rtol=1e-6)
+
+
+def test_a_kernel_that_cannot_be_built_is_replaced_once_and_for_all(monkeypatch):
+    tried = []
+
+    def fail(*_given):
+        tried.append(1)
+        raise NotImplementedError("no such instruction")
+
+    monkeypatch.setattr(kernels, "usable", lambda _tensor: True)
+    monkeypatch.setattr(kernels, "refused", {})
+    monkeypatch.setattr(elementwise, "evaluate", fail)
+    monkeypatch.setattr(gram, "agreements", fail)
+    values = random(3, 5)
+    with pytest.warns(RuntimeWarning, match="no such instruction"):
+        assert kernels.fused("text", "", [values], 5, lambda: values + 1).equal(values + 1)
+        assert kernels.agreements(values).equal(eager.agreements(values))
+    assert kernels.fused("text", "", [values], 5, lambda: values + 2).equal(values + 2)
+    assert len(tried) == 2
+    assert kernels.refused["text"] == "NotImplementedError: no such instruction"
+    monkeypatch.setattr(elementwise, "evaluate", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("")))
+    with pytest.raises(torch.OutOfMemoryError):
+        kernels.fused("other", "", [values], 5, lambda: values)

@@ -150,5 +150,5 @@ def test_weight_gradients_are_read_where_a_program_asks():
     s = Statistics(network("nats", "eznas", torch.float64), batches(dtype=torch.float64))
     found = program_score(s, "frobenius_norm(wtgrad_D)")
     wanted = [triple.second.module.weight for triple in reference_triples(s.network, s.data)]
-    gradients = torch.autograd.grad(s.data.of(nn.Linear)[-1].input.sum(), wanted)
+    gradients = torch.autograd.grad(s.data.of("linear")[-1].input.sum(), wanted)
     assert found == pytest.approx(sum(float(g.norm()) for g in gradients) / len(gradients))

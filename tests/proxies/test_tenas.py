@@ -8,7 +8,9 @@ from tiny import CLASSES, DEAD, batches, nats, network
 from torch import nn
 
 from zcp import score
-from zcp.statistics.activation_patterns import count_distinct, pack
+from zcp.errors import Undefined
+from zcp.statistics.activation_patterns import count_distinct, hashed, pack
+from zcp.statistics.ntk import jacobians, tangent_kernel
 
 KERNEL = ["ntk_cond", "ntk_trace", "ntk_lambda_max", "ntk_lambda_min"]
 
@@ -100,3 +102,29 @@ def test_regions_are_distinct_rows_over_all_layers():
     second = torch.tensor([[1.0] * 9, [1.0] * 8 + [0.0], [1.0] * 9])
     assert count_distinct([pack(first)]) == 2
     assert count_distinct([pack(first), pack(second)]) == 3
+
+
+def test_hashes_tell_apart_what_patterns_do():
+    """On a device a pattern is a hash: as many are distinct, over one ReLU and over two."""
+    source = torch.Generator().manual_seed(0)
+    base = torch.randn(6, 3, 5, generator=source)
+    first = base[torch.tensor([0, 1, 2, 0, 4, 1, 5])].clone()
+    first[4, 2, 4] *= -1
+    second = torch.ones(7, 9)
+    second[3, 8] = -1
+    for layers in ([first], [second], [first, second]):
+        wanted = count_distinct([pack(layer) for layer in layers])
+        assert count_distinct([hashed(layer) for layer in layers]) == wanted
+    second[0, 0] = torch.nan
+    with pytest.raises(Undefined, match="activation is NaN"):
+        count_distinct([hashed(first), hashed(second)])
+
+
+def test_batched_backward_gives_the_same_kernel():
+    net, (inputs, _) = network(dtype=torch.float64), batches(dtype=torch.float64)[0]
+    outputs, weights = net.train()(inputs).sum(1), [p for n, p in net.named_parameters() if "weight" in n]
+    expected = tangent_kernel(outputs, weights)
+    rows = jacobians(outputs, weights)
+    found = sum(row.flatten(1) @ row.flatten(1).T for row in rows)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=0)
+    assert jacobians(outputs.detach(), weights) is None

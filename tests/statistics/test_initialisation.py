@@ -7,7 +7,7 @@ from tiny import network
 from torch import nn
 
 from zcp import InputError
-from zcp.statistics.initialisation import INITIALISATIONS, default_generator, initialise
+from zcp.statistics.initialisation import INITIALISATIONS, default_generator, draw_all, initialise, take
 
 
 def wide() -> nn.Module:
@@ -126,3 +126,20 @@ def test_default_generator_is_put_back_on_failure():
         torch.rand(5)
         raise ValueError
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_draws_that_come_together_are_those_that_come_one_by_one(dtype):
+    """As on a GPU: all from one copy on the CPU, parameters and buffers."""
+    net = network().to(dtype)
+    net.stem[1].running_mean.add_(3)
+    before = copy.deepcopy(net.state_dict())
+    names = list(INITIALISATIONS)
+    together = draw_all(net, names, 5)
+    assert all(torch.equal(before[key], tensor) for key, tensor in net.state_dict().items())
+    for name, drawn in zip(names, together, strict=True):
+        own = copy.deepcopy(net)
+        take(own, drawn)
+        expected = initialise(copy.deepcopy(net).float(), name, 5)
+        for key, tensor in expected.state_dict().items():
+            assert torch.equal(own.state_dict()[key], tensor.to(own.state_dict()[key].dtype)), key

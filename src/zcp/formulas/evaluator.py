@@ -6,13 +6,14 @@ with its last reader, so that of a pass little is left when the next one begins.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from zcp import kernels
-from zcp.formulas.fusion import Plan, fuse
+from zcp.formulas.fusion import Plan, fuse, one_by_one
 from zcp.formulas.operators import OPERATORS, Shape
 from zcp.formulas.source import source
 from zcp.formulas.tree import Expression
@@ -133,7 +134,8 @@ class Evaluation:
 
     def __init__(self, program: Program, shapes: Mapping[str, Shape], like: Tensor, *normals: Normal) -> None:
         self.program, self.plan = program, program.plan(shapes, fused=kernels.usable(like))
-        self.like, self.normals = like, normals
+        self.like, self.layers, self._normals = like, len(normals), normals
+        self._held: list[int] = []  # what only the host computes, with all its arguments there
         self._means: dict[int, Tensor] = {}
         self._values: dict[int, Tensor] = {}
         self._unread = [list(readers) for readers in self.plan.readers]
@@ -141,6 +143,8 @@ class Evaluation:
         for index, operator in enumerate(program.operators):
             if operator and self.plan.counts[index] and not self.plan.reads[index]:
                 self._settle(index, self._compute(index))
+        # They may hold a whole network, and nobody asks again.
+        self._normals = ()
 
     @property
     def results(self) -> list[float]:
@@ -149,12 +153,28 @@ class Evaluation:
 
     def by_layer(self) -> list[list[float]]:
         """Return the results of every layer."""
-        empty = [math.nan] * len(self.normals)
+        empty = [math.nan] * self.layers
         columns = [
-            self._means[root].expand(len(self.normals)).tolist() if root in self._means else empty
+            self._means[root].expand(self.layers).tolist() if root in self._means else empty
             for root in self.program.roots
         ]
-        return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in self.normals]
+        return [list(row) for row in zip(*columns, strict=True)] if columns else [[]] * self.layers
+
+    @property
+    def pending(self) -> list[Tensor]:
+        """What the host has to fetch, in order to `resume`, once all features were offered on a device."""
+        return [*self._means.values(), *self._values.values()]
+
+    def resume(self, fetched: Sequence[Tensor]) -> Self:
+        """Go on with what was `pending`, now on the CPU, and return this evaluation with its results."""
+        values = iter(fetched)
+        self._means = {index: next(values) for index in self._means}
+        self._values = {index: next(values) for index in self._values}
+        self.like = self.like.new_empty(0, device="cpu")
+        while self._held:
+            index = self._held.pop()
+            self._settle(index, self._compute(index))
+        return self
 
     def needs(self, feature: str) -> int:
         """Return how many leading elements of a feature are read."""
@@ -166,10 +186,15 @@ class Evaluation:
         """Take a feature, one tensor a layer, and compute what can be computed now."""
         count = self.needs(feature)
         if count:
-            flat = [leading(value.detach(), count).to(self.like.dtype) for value in values]
-            self._settle(
-                self.program.features[feature], torch.stack(flat) if len(flat) > 1 else flat[0][None]
-            )
+            flat = [leading(value.detach(), count) for value in values]
+            # What holds more memory than is read is copied, so that the rest is not kept alive.
+            alone = len(flat) == 1 and flat[0].untyped_storage().nbytes() == flat[0].nbytes
+            self.take(feature, (flat[0][None] if alone else torch.stack(flat)).to(self.like.dtype))
+
+    @torch.no_grad()
+    def take(self, feature: str, rows: Tensor) -> None:
+        """Take a feature that is read, of all layers: (layers, as many elements as it needs)."""
+        self._settle(self.program.features[feature], rows)
 
     def _settle(self, index: int, value: Tensor) -> None:
         """Record the value of a node, then compute the readers that waited for nothing else."""
@@ -184,14 +209,22 @@ class Evaluation:
             del value
             for reader in self.plan.readers[index]:
                 self._missing[reader] -= 1
-                if not self._missing[reader]:
+                if self._missing[reader]:
+                    continue
+                if self._waits(reader):
+                    self._held.append(reader)
+                else:
                     settled.append((reader, self._compute(reader)))
+
+    def _waits(self, index: int) -> bool:
+        return self.like.device.type != "cpu" and OPERATORS[self.program.operators[index] or ""].host
 
     def _compute(self, index: int) -> Tensor:
         if part := self.plan.fused.get(index):
             leaves = [self._values[leaf] for leaf in part.leaves]
             text = source(part.expression, part.ending)
-            value = kernels.fused(text, part.ending, leaves, part.elements)
+            twin = partial(one_by_one, part, leaves)
+            value = kernels.fused(text, part.ending, leaves, part.elements, twin)
         else:
             value = self._apply(index)
         for argument in self.plan.reads[index]:
@@ -205,28 +238,32 @@ class Evaluation:
         text = program.texts[index]
         maker = _Maker(
             self.like,
-            lambda shape: torch.stack([normal(text, shape).reshape(-1) for normal in self.normals]),
+            lambda shape: torch.stack([normal(text, shape).reshape(-1) for normal in self._normals]),
         )
         operator = OPERATORS[program.operators[index] or ""]
         return operator.compute(given, shapes, plan.counts[index], maker)
 
     def _release(self, index: int, reader: int) -> None:
         """Let go of what nobody will read any more: the value, or all but its beginning."""
-        self._unread[index].remove(reader)
-        rest = max((self.plan.reads[other][index] for other in self._unread[index]), default=0)
-        if not rest:
+        unread = self._unread[index]
+        unread.remove(reader)
+        if not unread:
             del self._values[index]
-        elif rest < self._values[index].shape[1] // 2:
-            self._values[index] = self._values[index][:, :rest].clone()
+            return
+        half = self._values[index].shape[1] // 2
+        if self.plan.reads[reader][index] > half:
+            rest = max(self.plan.reads[other][index] for other in unread)
+            if rest < half:
+                self._values[index] = self._values[index][:, :rest].clone()
 
 
 def leading(tensor: Tensor, count: int) -> Tensor:
     """Return the first `count` elements in the order of dimensions, flat, whatever the memory format.
 
-    Fewer than all are copied, so that they do not keep the others.
+    They may share memory with the tensor, and so keep all of it.
     """
     if count >= tensor.numel():
         return tensor.reshape(-1)
     if tensor.ndim > 1:
         tensor = tensor[: -(-count // math.prod(tensor.shape[1:]))]
-    return tensor.reshape(-1)[:count].clone()
+    return tensor.reshape(-1)[:count]

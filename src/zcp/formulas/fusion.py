@@ -6,13 +6,17 @@ head may be the norm or the mean of an element-wise value; of a formula's own he
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from torch import Tensor
 
 from zcp.formulas.operators import OPERATORS, Shape
 from zcp.formulas.tree import Expression
 
 #: Operators that may end a part -> name of the reduction in `zcp.kernels`.
 ENDINGS = {"frobenius_norm": "norm", "normalized_sum": "mean"}
+HEADS = {ending: operator for operator, ending in ENDINGS.items()}
 
 
 class Part(NamedTuple):
@@ -117,3 +121,28 @@ def _part(
     shape = plan.shapes[top]
     count = math.prod(shape or ()) if ending else plan.counts[head]
     return Part(trees.get(top, Expression("x0")), ending, tuple(leaves), count)
+
+
+def one_by_one(part: Part, leaves: Sequence[Tensor]) -> Tensor:
+    """Evaluate a part as its operators do, the twin of its kernel.
+
+    Args:
+        part: what to evaluate.
+        leaves: its leaves, (layers or 1, at least `part.elements` or 1).
+
+    Returns:
+        (layers, `part.elements`), or (layers, 1) with an ending.
+    """
+    layers, count = max(map(len, leaves)), part.elements
+    values = {Expression(f"x{number}"): leaf[:, :count] for number, leaf in enumerate(leaves)}
+    for node in part.expression.walk():
+        if node not in values and node.arguments is not None:
+            given = [values[argument] for argument in node.arguments]
+            values[node] = _apply(node.name, given, max(value.shape[1] for value in given))
+    value = values[part.expression].expand(layers, count)
+    return _apply(HEADS[part.ending], [value], count) if part.ending else value
+
+
+def _apply(operator: str, given: list[Tensor], count: int) -> Tensor:
+    # No tensor is made that does not come from arguments.
+    return OPERATORS[operator].compute(given, [(count,)], count, None)  # type: ignore[arg-type]

@@ -63,6 +63,7 @@ class Operator:
         elementwise: whether an element of the result depends on that element of the arguments alone.
         order_free: whether the result stays the same when the elements of each row (first dimension) change
             places, in all arguments of equal shapes alike.
+        host: whether it looks at values, which would make the host wait for a device: then it computes there.
     """
 
     arity: int
@@ -72,6 +73,7 @@ class Operator:
     meaning: str
     elementwise: bool = False
     order_free: bool = False
+    host: bool = False
 
 
 def _joint(shapes: Shapes) -> Shape:
@@ -109,6 +111,11 @@ def _paired(_count: int, shapes: Shapes) -> list[int]:
     return _each(math.prod(_joint(shapes)), shapes)
 
 
+def _cut(value: Tensor, count: int) -> Tensor:
+    """Return the first elements of each layer; a slice costs as much as a comparison of small tensors."""
+    return value if value.shape[1] <= count else value[:, :count]
+
+
 def _pair(values: Sequence[Tensor], shapes: Shapes) -> tuple[Tensor, Tensor]:
     """Both operands in their joint shape, behind the dimension of the layers."""
     shape = _joint(shapes)
@@ -118,12 +125,13 @@ def _pair(values: Sequence[Tensor], shapes: Shapes) -> tuple[Tensor, Tensor]:
 
 
 def _unary(function: Callable[[Tensor], Tensor], meaning: str) -> Operator:
-    return Operator(1, _same, _each, lambda v, _s, n, _m: function(v[0][:, :n]), meaning, elementwise=True)
+    return Operator(1, _same, _each, lambda v, _s, n, _m: function(_cut(v[0], n)), meaning, elementwise=True)
 
 
 def _joined(function: Callable[..., Tensor], meaning: str, arity: int = 2) -> Operator:
     def compute(v: Sequence[Tensor], _s: Shapes, n: int, _m: Maker) -> Tensor:
-        return function(*(value[:, :n] for value in v)).expand(-1, n)
+        found = function(*(_cut(value, n) for value in v))
+        return found if found.shape[1] == n else found.expand(-1, n)
 
     return Operator(arity, _joint, _each, compute, meaning, elementwise=True)
 
@@ -253,7 +261,7 @@ def _determinant_need(count: int, shapes: Shapes) -> list[int]:
     return [count * math.prod(shape[-2:]) if len(shape) > 1 else 1]
 
 
-def _determinant(function: Callable[[Tensor], Tensor], meaning: str) -> Operator:
+def _determinant(function: Callable[[Tensor], Tensor], meaning: str, *, host: bool = False) -> Operator:
     """`function` maps (count, side, side) to (count,)."""
 
     def compute(v: Sequence[Tensor], s: Shapes, n: int, _m: Maker) -> Tensor:
@@ -264,7 +272,7 @@ def _determinant(function: Callable[[Tensor], Tensor], meaning: str) -> Operator
         matrices = v[0][:, : n * math.prod(shape[-2:])].reshape(-1, *shape[-2:])[:, :side, :side]
         return function(matrices).reshape(len(v[0]), n)
 
-    return Operator(1, _determinant_shape, _determinant_need, compute, meaning)
+    return Operator(1, _determinant_shape, _determinant_need, compute, meaning, host=host)
 
 
 def _determinants(matrices: Tensor) -> Tensor:
@@ -301,7 +309,7 @@ def _eigenvalue_ratio(solver: Callable[[Tensor], Tensor], meaning: str) -> Opera
         found = eigenvalues(product + product.mT, solver)
         return found.amax(1, keepdim=True) / found.amin(1, keepdim=True)
 
-    return Operator(1, _scalar, _all, compute, meaning)
+    return Operator(1, _scalar, _all, compute, meaning, host=True)
 
 
 # --- the rest
@@ -321,8 +329,8 @@ def _log(a: Tensor) -> Tensor:
 
 def _deviation(a: Tensor) -> Tensor:
     centred = a - a.mean(1, keepdim=True)
-    # The inner product is several times faster than torch.std.
-    found: Tensor = (torch.linalg.vecdot(centred, centred) / (a.shape[1] - 1)).sqrt()[:, None]
+    # The norm is several times faster than torch.std and than an inner product.
+    found: Tensor = torch.linalg.vector_norm(centred, dim=1, keepdim=True) / math.sqrt(a.shape[1] - 1)
     return found
 
 
@@ -370,7 +378,7 @@ OPERATORS: dict[str, Operator] = {
     "transpose": Operator(
         1, _transpose_shape, lambda n, s: [_blocks(n, s[0], -2)], _transpose, "last two dimensions swapped"
     ),
-    "determinant": _determinant(_determinants, "determinant of the last two dimensions"),
+    "determinant": _determinant(_determinants, "determinant of the last two dimensions", host=True),
     "determinant_literal": _determinant(
         kernels.batched_determinant, "the same in floating point: rounding decides which is 0"
     ),

@@ -16,7 +16,10 @@ def fused({arguments}, out, count, BLOCK: tl.constexpr):
     inside = offset < count
     {body}
 """
-_LOAD = "{value} = tl.load({leaf} + layer * {leaf}_layer + offset * {leaf}_element, mask=inside, other=0.0)"
+_LOAD = (
+    "{value} = _wide("
+    "tl.load({leaf} + layer * {leaf}_layer + offset * {leaf}_element, mask=inside, other=0.0))"
+)
 _STORE = "tl.store(out + layer * count + offset, {value}, mask=inside)"
 _ADD = (
     "tl.store(out + layer * tl.num_programs(0) + tl.program_id(0), "

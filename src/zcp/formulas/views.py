@@ -50,7 +50,7 @@ def view_shape(feature: str, shape: Shape) -> Shape:
 
 
 def read(feature: str, tensor: Tensor, count: int, memory_format: torch.memory_format) -> Tensor:
-    """Return the first `count` elements of a view of a tensor, flat; what is cut off is not kept alive.
+    """Return the first `count` elements of a view of a tensor, flat; they may share its memory.
 
     Args:
         feature: the view.

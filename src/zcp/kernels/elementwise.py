@@ -156,6 +156,16 @@ def _standardise(a, mean, deviation):  # type: ignore[no-untyped-def]
 
 FUNCTIONS["heaviside"] = _greater_than_zero
 
+
+@triton.jit
+def _wide(a):  # type: ignore[no-untyped-def]
+    # Triton has no exponential of half precision.
+    if a.dtype.primitive_bitwidth == 16:
+        return a.to(tl.float32)
+    else:
+        return a
+
+
 # --- compilation
 
 
@@ -166,7 +176,7 @@ def kernel(text: str) -> Any:
     file = f"<zcp-fused-{hashlib.sha256(text.encode()).hexdigest()[:16]}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     scope = {f"_{name}": function for name, function in FUNCTIONS.items()}
-    scope |= {"triton": triton, "tl": tl, "__name__": __name__}
+    scope |= {"_wide": _wide, "triton": triton, "tl": tl, "__name__": __name__}
     exec(compile(text, file, "exec"), scope)
     return scope["fused"]
 
@@ -175,7 +185,9 @@ def evaluate(text: str, ending: str, values: Sequence[Tensor], count: int) -> Te
     """Run a kernel over flat values; see `zcp.kernels.fused`."""
     layers = max(map(len, values))
     programs = triton.cdiv(count, BLOCK)
-    out = values[0].new_empty(layers, programs if ending else count)
+    like = values[0].new_empty(0)
+    kept = torch.float32 if ending and like.element_size() < 4 else like.dtype
+    out = like.new_empty(layers, programs if ending else count, dtype=kept)
     given: list[Tensor | int] = []
     for value in values:
         given += [
@@ -189,4 +201,4 @@ def evaluate(text: str, ending: str, values: Sequence[Tensor], count: int) -> Te
     if not ending:
         return out
     total = out.double().sum(1, keepdim=True)
-    return (total.sqrt() if ending == "norm" else total / count).to(out.dtype)
+    return (total.sqrt() if ending == "norm" else total / count).to(like.dtype)

@@ -1,8 +1,9 @@
 """AZ-NAS: three properties of the chain of blocks (Lee and Ham 2024), from one pass.
 
-The blocks are those of `zcp.statistics.blocks`, weights are Kaiming normal (fan in), the input is Gaussian
-noise of the shape of the first batch. `zcp.proxies.population.az_nas` turns the three and `flops` into the
-score of a population.
+The blocks are those of `zcp.statistics.blocks`; in networks that name none they are found by the rule of
+`zcp.statistics.chain`, which is ours. Channels are features, positions are pixels or tokens. Weights are
+Kaiming normal (fan in), the input is Gaussian noise of the shape of the first batch.
+`zcp.proxies.population.az_nas` turns the three and `flops` into the score of a population.
 """
 
 import math
@@ -12,8 +13,9 @@ from torch import Tensor
 
 from zcp.errors import Undefined
 from zcp.proxies.registry import proxy
-from zcp.statistics.blocks import BlockPass, rows, spectral_entropy
+from zcp.statistics.blocks import BlockPass, rows
 from zcp.statistics.network import Statistics
+from zcp.statistics.transfer import Later
 
 #: Added to a singular value before its inverse by the reference.
 EPSILON = 1e-6
@@ -22,7 +24,7 @@ LITERAL = "the reference's arithmetic, in which rounding makes valid networks -i
 
 
 @proxy(init="kaiming_fan_in", source="lee2024aznas", data=False, labels=False)
-def expressivity(s: Statistics) -> Tensor:
+def expressivity(s: Statistics) -> Tensor | Later[Tensor]:
     r"""$\sum_k E_k$, entropies $-\sum p\log(p + 10^{-8})$ of the covariance spectrum p of each block.
 
     The covariance is that of output channels over samples and positions, p are its eigenvalues divided by
@@ -30,20 +32,20 @@ def expressivity(s: Statistics) -> Tensor:
     clamped at 0; `expressivity_literal` does neither. A block whose output is constant, as in a dead network,
     gives -inf (no dimension is used).
     """
-    return _entropies(s).sum()
+    return s.later(torch.sum, _entropies(s))
 
 
 @proxy(init="kaiming_fan_in", source="lee2024aznas", data=False, labels=False)
-def progressivity(s: Statistics) -> Tensor:
+def progressivity(s: Statistics) -> Tensor | Later[Tensor]:
     r"""$\min_k E_k - E_{k-1}$, the smallest gain of entropy from a block to the next, E as in `expressivity`.
 
     A block whose output is constant gives -inf.
     """
-    return _smallest_gain(_entropies(s))
+    return s.later(_smallest_gain, _entropies(s))
 
 
 @proxy(init="kaiming_fan_in", source="lee2024aznas", data=False, labels=False)
-def trainability(s: Statistics) -> Tensor:
+def trainability(s: Statistics) -> Tensor | Later[Tensor]:
     r"""Mean over blocks of $2 - \sigma - 1/(\sigma + 10^{-6})$, σ the largest gain of gradients in a block.
 
     σ is the largest singular value of $Q^TR/n$, R random signs at the n positions of a block's output, Q
@@ -53,22 +55,24 @@ def trainability(s: Statistics) -> Tensor:
     run = _blocks(s)
     if not run.products:
         raise Undefined("the network ran only one block, so no block follows another")
-    return torch.stack([gain_score(q, r) for q, r in zip(run.products, run.cotangents, strict=True)]).mean()
+    pairs = list(zip(run.products, run.cotangents, strict=True))
+    gains, unchanged = [gain(q, r) for q, r in pairs], [is_unchanged(q, r) for q, r in pairs]
+    return s.later(_mean_score, gains, unchanged)
 
 
 @proxy(init="kaiming_fan_in", source="lee2024aznas", data=False, labels=False, optional=LITERAL)
-def expressivity_literal(s: Statistics) -> Tensor:
+def expressivity_literal(s: Statistics) -> Tensor | Later[Tensor]:
     """`expressivity` with eigenvalues in the precision of the network, not clamped; any NaN becomes -inf.
 
     In float32 rounding makes some eigenvalues of valid networks negative: their score is -inf.
     """
-    return _entropies(s, literal=True).sum()
+    return s.later(torch.sum, _entropies(s, literal=True))
 
 
 @proxy(init="kaiming_fan_in", source="lee2024aznas", data=False, labels=False, optional=LITERAL)
-def progressivity_literal(s: Statistics) -> Tensor:
+def progressivity_literal(s: Statistics) -> Tensor | Later[Tensor]:
     """`progressivity` with the entropies of `expressivity_literal`."""
-    return _smallest_gain(_entropies(s, literal=True))
+    return s.later(_smallest_gain, _entropies(s, literal=True))
 
 
 def gain_score(product: Tensor, cotangent: Tensor) -> Tensor:
@@ -78,10 +82,30 @@ def gain_score(product: Tensor, cotangent: Tensor) -> Tensor:
         product: (B, C, H, W), the vector-Jacobian product at the block's input.
         cotangent: (B, C', H', W'), the signs at its output; H and W are multiples of H' and W'.
     """
-    if product.shape == cotangent.shape and torch.equal(product, cotangent):
-        return torch.tensor(-math.inf, dtype=torch.float64, device=product.device)
+    return _score(gain(product, cotangent), is_unchanged(product, cotangent))
+
+
+def is_unchanged(product: Tensor, cotangent: Tensor) -> Tensor:
+    """Tell, as a tensor (), whether a block hands gradients on unchanged."""
+    if product.shape != cotangent.shape:
+        return torch.zeros((), dtype=torch.bool, device=product.device)
+    return (product == cotangent).all()
+
+
+def gain(product: Tensor, cotangent: Tensor) -> Tensor:
+    """Return the matrix Q^T R / n of `trainability`, float64."""
     q, r = rows(_space_to_depth(product, cotangent)).double(), rows(cotangent).double()
-    sigma = torch.linalg.matrix_norm(q.T @ r / len(r), ord=2)
+    return q.T @ r / len(r)
+
+
+def _mean_score(gains: list[Tensor], unchanged: list[Tensor]) -> Tensor:
+    return torch.stack([_score(*pair) for pair in zip(gains, unchanged, strict=True)]).mean()
+
+
+def _score(matrix: Tensor, unchanged: Tensor) -> Tensor:
+    if unchanged:
+        return torch.tensor(-math.inf, dtype=torch.float64)
+    sigma = torch.linalg.matrix_norm(matrix, ord=2)
     score: Tensor = 2 - sigma - 1 / (sigma + EPSILON)
     return score
 
@@ -102,17 +126,15 @@ def _blocks(s: Statistics) -> BlockPass:
     run = s.block_pass
     if not run.features:
         raise Undefined(
-            "the network has no attributes `stem` (a module) and `cells` (a sequence of modules), so its "
-            "blocks cannot be told; see zcp.statistics.blocks"
+            "the network is no chain of blocks, so that they cannot be told; name them in "
+            "blocks=[...] (zcp.statistics.chain)"
         )
     return run
 
 
-def _entropies(s: Statistics, *, literal: bool = False) -> Tensor:
-    features = _blocks(s).features
-    if not literal:
-        return s.block_entropies
-    return torch.stack([spectral_entropy(feature, literal=True) for feature in features])
+def _entropies(s: Statistics, *, literal: bool = False) -> Tensor | Later[Tensor]:
+    _blocks(s)
+    return s.entropies(literal=True) if literal else s.block_entropies
 
 
 def _smallest_gain(entropies: Tensor) -> Tensor:

@@ -1,8 +1,7 @@
 """Sizes: the baselines that every proxy must beat."""
 
-from torch import nn
-
 from zcp.proxies.registry import proxy
+from zcp.statistics.flops import biases, multiply_accumulates
 from zcp.statistics.network import Statistics
 
 
@@ -14,14 +13,9 @@ def params(s: Statistics) -> float:
 
 @proxy(init="none", source="dong2022nats", data=False, labels=False)
 def flops(s: Statistics) -> float:
-    """Multiply-accumulates of convolutions and linear layers for one input, in millions.
+    """Multiply-accumulates for one input, in millions, and one an output element of a layer with a bias.
 
-    As NATS-Bench counts them: one per multiply-accumulate and one per output element of a layer with a bias;
-    batch norm, activations, pooling and sums do not count.
+    As NATS-Bench counts convolutions and linear layers; norms, activations, pooling and sums do not count.
+    The products of attention, of which NATS-Bench has none, count as well; `zcp.flops` shows them by module.
     """
-    total = 0
-    for module, _, output, _ in s.shapes.of(nn.Conv2d, nn.Linear):
-        weight: nn.Parameter = module.weight  # type: ignore[assignment]
-        per_output = weight[0].numel() + (module.bias is not None)
-        total += output[0].numel() * per_output
-    return total / 1e6
+    return sum(multiply_accumulates(call) + biases(call) for call in s.shapes.calls) / 1e6

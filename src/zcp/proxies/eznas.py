@@ -2,13 +2,12 @@
 
 import math
 
-from torch import nn
-
 from zcp.errors import Undefined
 from zcp.formulas import parse, read_formulas
 from zcp.proxies.registry import proxy
 from zcp.statistics.eznas_triples import FEATURES, evaluate
 from zcp.statistics.network import Statistics
+from zcp.statistics.transfer import Later
 
 #: The programs of the repository, by name; `darts` is the one that its tables show, for all search spaces.
 PROGRAMS = read_formulas("eznas")
@@ -16,7 +15,7 @@ _LITERAL = "frobenius_norm(sigmoid(signed_log(determinant_literal(sign(inpactgra
 
 
 @proxy(init="eznas", source="akhauri2022eznas", data=True, labels=False, version=2)
-def eznas(s: Statistics) -> float:
+def eznas(s: Statistics) -> float | Later[float]:
     r"""Mean over layers of $\|\sigma(\log\det\,\mathrm{sign}\partial S/\partial x)\|_F$, S a sum of features.
 
     S sums the pooled features of the batch, x (B, C, H, W) is what enters a ReLU, convolution, batch norm;
@@ -36,7 +35,7 @@ def eznas(s: Statistics) -> float:
     optional="eznas as its published code computes it, where rounding decides which determinants are 0",
     older=("eznas", 1),
 )
-def eznas_literal(s: Statistics) -> float:
+def eznas_literal(s: Statistics) -> float | Later[float]:
     """`eznas` with determinants in floating point, where rounding makes singular maps count 0 or 0.5.
 
     It is another number on another processor.
@@ -44,7 +43,7 @@ def eznas_literal(s: Statistics) -> float:
     return program_score(s, _LITERAL)
 
 
-def program_score(s: Statistics, text: str) -> float:
+def program_score(s: Statistics, text: str) -> float | Later[float]:
     """Return the mean over triples of a program's value; triples without a finite value do not count.
 
     Args:
@@ -58,14 +57,18 @@ def program_score(s: Statistics, text: str) -> float:
     expression = parse(text, FEATURES)
     if any("determinant" in node.name for node in expression.walk()):
         _check_square(s)
-    values = [value for (value,) in evaluate(s, [expression]) if math.isfinite(value)]
+    return s.later(_mean, evaluate(s, [expression]))
+
+
+def _mean(triples: list[list[float]]) -> float:
+    values = [value for (value,) in triples if math.isfinite(value)]
     if not values:
         raise Undefined("the program has no finite value for any triple")
     return math.fsum(values) / len(values)
 
 
 def _check_square(s: Statistics) -> None:
-    for call in s.data.intact(nn.ReLU, nn.Conv2d):
+    for call in s.data.intact("activation", "convolution"):
         if call.input.ndim == 4 and call.input.shape[-1] != call.input.shape[-2]:
             shape = tuple(call.input.shape[-2:])
             raise Undefined(f"EZNAS takes determinants of feature maps, and these are not square: {shape}")

@@ -5,8 +5,9 @@ import math
 from zcp.errors import InputError, Undefined
 from zcp.formulas import Expression, parse
 from zcp.proxies.registry import REGISTRY, Function, Proxy
-from zcp.statistics.formula_layers import FEATURES
+from zcp.statistics.formula_layers import FEATURES, Values
 from zcp.statistics.network import Statistics
+from zcp.statistics.transfer import Later
 
 
 def formula_proxy(
@@ -58,8 +59,11 @@ def formula_proxy(
 
 
 def _scorer(name: str, expression: Expression, docstring: str) -> Function:
-    def score(s: Statistics) -> float:
-        by_layer = s.formula_values[expression]
+    def score(s: Statistics) -> float | Later[float]:
+        return s.later(mean, s.formula_values)
+
+    def mean(found: Values) -> float:
+        by_layer = found[expression]
         if isinstance(by_layer, Undefined):
             raise by_layer
         values = [value for value in by_layer if math.isfinite(value)]

@@ -7,25 +7,30 @@ from zcp.errors import Undefined
 from zcp.kernels.eigenvalues import eigenvalues
 from zcp.proxies.registry import proxy
 from zcp.statistics.network import Statistics
+from zcp.statistics.transfer import Later
 
 #: Added to the eigenvalues by the reference.
 EPSILON = 1e-5
 
 
 @proxy(init="default", source="mellor2021naswot", data=True, labels=False)
-def jacob_cov(s: Statistics) -> Tensor:
+def jacob_cov(s: Statistics) -> Tensor | Later[Tensor]:
     r"""$-\sum_i \log(\lambda_i+k) + 1/(\lambda_i+k)$, λ eigenvalues of the correlation of input gradients.
 
     One gradient for each sample: of the sum of all logits with respect to its pixels. k = 1e-5. At most about
     minus the batch size, which uncorrelated gradients reach. Undefined where a gradient is constant.
     """
-    shifted = eigenvalues(_correlation(s)) + EPSILON
+    return s.later(_divergence, *_correlation(s))
+
+
+def _divergence(correlation: Tensor, norms: Tensor) -> Tensor:
+    shifted = eigenvalues(_defined(correlation, norms)) + EPSILON
     terms: Tensor = torch.log(shifted) + 1 / shifted
     return -terms.sum()
 
 
 @proxy(init="default", source="lopes2021epenas", data=True, labels=True)
-def epe_nas(s: Statistics) -> Tensor:
+def epe_nas(s: Statistics) -> Tensor | Later[Tensor]:
     r"""$\sum_c |s_c|$, $s_c = \sum_{i,j\in c}\log(|\rho_{ij}| + k)$, ρ as in `jacob_cov`, c the classes.
 
     k = 1e-5. As in the authors' code a network of more than 100 classes has another form: $s_c$ is divided by
@@ -33,26 +38,33 @@ def epe_nas(s: Statistics) -> Tensor:
     classes of the first batch count; one with a single sample contributes about nothing. Undefined where
     `jacob_cov` is.
     """
-    labels = s.batches[0][1]
     if s.data.logits.ndim != 2:
         raise Undefined(f"classes need logits (B, classes), the network gave {tuple(s.data.logits.shape)}")
-    logarithms = (_correlation(s).abs() + EPSILON).log()
+    return s.later(_by_class, *_correlation(s), s.batches[0][1], s.data.logits.shape[1])
+
+
+def _by_class(correlation: Tensor, norms: Tensor, labels: Tensor, classes: int) -> Tensor:
+    logarithms = (_defined(correlation, norms).abs() + EPSILON).log()
     by_class = [logarithms[labels == c][:, labels == c] for c in torch.unique(labels)]
     sums = torch.stack([block.sum() for block in by_class])
-    if s.data.logits.shape[1] <= 100:
+    if classes <= 100:
         return sums.abs().sum()
-    sums = sums / torch.tensor([len(block) for block in by_class], device=s.device)
+    sums = sums / torch.tensor([len(block) for block in by_class])
     return (sums - sums[:, None]).abs().sum() / len(sums)
 
 
-def _correlation(s: Statistics) -> Tensor:
-    """Return the correlation matrix of the input gradients of the samples, (B, B), float64."""
+def _correlation(s: Statistics) -> tuple[Tensor, Tensor]:
+    """Return the correlation matrix of the input gradients of the samples, (B, B), and norms, float64."""
     rows = s.input_gradient.double()
     centred = rows - rows.mean(dim=1, keepdim=True)
     norms = centred.norm(dim=1, keepdim=True)
+    unit: Tensor = centred / norms
+    return unit.mm(unit.T), norms
+
+
+def _defined(correlation: Tensor, norms: Tensor) -> Tensor:
     if (norms == 0).any():
         raise Undefined(
             "the logits do not depend on the input (zero input gradient), so no correlation exists"
         )
-    unit: Tensor = centred / norms
-    return unit.mm(unit.T)
+    return correlation

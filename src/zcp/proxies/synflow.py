@@ -7,28 +7,29 @@ from torch import Tensor
 
 from zcp.proxies.registry import proxy
 from zcp.statistics.network import Statistics
+from zcp.statistics.transfer import Later
 
 
 @proxy(init="default", source="tanaka2020synflow", data=False, labels=False)
 def synflow(s: Statistics) -> Tensor:
     r"""Synaptic saliency, $\sum_w |w\,\partial R/\partial w|$, R the logits summed on an image of ones.
 
-    The network is linearised: absolute parameters and buffers, every batch norm bypassed, float64. Values
-    reach 1e40; use `log_synflow` for anything but ranks. A network without a live path gives 0.
+    The network is linearised: absolute parameters and buffers, every norm bypassed, float64. The reference
+    knows batch norms; that layer, group, instance and RMS norms are bypassed alike is ours. Values reach
+    1e40; use `log_synflow` for anything but ranks. A network without a live path gives 0.
     """
     return torch.stack([saliency.sum() for saliency in s.synaptic_saliency]).sum()
 
 
 @proxy(init="default", source="krishnakumar2022nasbenchsuitezero", data=False, labels=False)
-def log_synflow(s: Statistics) -> float:
+def log_synflow(s: Statistics) -> float | Later[float]:
     """Natural logarithm of `synflow`, the form in which it is published; -inf without a live path."""
-    value = float(synflow(s))
-    return math.log(value) if value > 0 else -math.inf
+    return s.later(lambda value: math.log(value) if value > 0 else -math.inf, synflow(s))
 
 
 @proxy(init="default", source="abdelfattah2021zerocost", data=False, labels=False)
 def synflow_bn(s: Statistics) -> Tensor:
-    r"""`synflow` with batch norms in place, in training mode: another number, and no product of all weights.
+    r"""`synflow` with norms in place, in training mode: another number, and no product of all weights.
 
     Each channel is normalised over the positions of the one image of ones. A dead network gives 0. Away from
     the border of that image all units tie, so that rounding may decide which fire, and with them the value.

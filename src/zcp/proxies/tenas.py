@@ -7,28 +7,32 @@ nor labels take part.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zcp.errors import Undefined
 from zcp.kernels.eigenvalues import eigenvalues
 from zcp.proxies.registry import proxy
-from zcp.statistics.activation_patterns import Patterns, count_distinct, pack
-from zcp.statistics.capture import Pass
+from zcp.statistics.activation_patterns import count_distinct, pack
 from zcp.statistics.network import Statistics
+from zcp.statistics.transfer import Later
 
 
 @proxy(init="kaiming_fan_out", source="chen2021tenas", data=True, labels=False, larger_is_better=False)
-def ntk_cond(s: Statistics) -> Tensor:
+def ntk_cond(s: Statistics) -> Tensor | Later[Tensor]:
     r"""Condition number $\lambda_{max}/\lambda_{min}$ of the tangent kernel. Smaller is better.
 
     A smallest eigenvalue of zero (to rounding) gives inf. In single precision networks without an identity
     path give it to a percent or two only. Undefined for a dead network: its kernel is zero.
     """
-    smallest, largest = _extremes(s)
+    return s.later(_condition, s.tangent_kernel, torch.finfo(s.dtype).eps)
+
+
+def _condition(kernel: Tensor, eps: float) -> Tensor:
+    smallest, largest = _extremes(kernel)
     if largest == 0:
         raise Undefined("the tangent kernel is zero (a dead network), so it has no condition number")
     # Equal rows agree to the network's precision only; the kernel's smallest eigenvalue is of its square.
-    rounding = len(s.tangent_kernel) * max(torch.finfo(torch.float64).eps, torch.finfo(s.dtype).eps ** 2)
+    rounding = len(kernel) * max(torch.finfo(torch.float64).eps, eps**2)
     return torch.where(smallest <= rounding * largest, torch.inf, largest / smallest)
 
 
@@ -42,47 +46,47 @@ def ntk_trace(s: Statistics) -> Tensor:
 
 
 @proxy(init="kaiming_fan_out", source="chen2021tenas", data=True, labels=False)
-def ntk_lambda_max(s: Statistics) -> Tensor:
+def ntk_lambda_max(s: Statistics) -> Tensor | Later[Tensor]:
     """Largest eigenvalue of the tangent kernel. A dead network gives 0."""
-    return _extremes(s)[1]
+    return s.later(lambda kernel: _extremes(kernel)[1], s.tangent_kernel)
 
 
 @proxy(init="kaiming_fan_out", source="chen2021tenas", data=True, labels=False)
-def ntk_lambda_min(s: Statistics) -> Tensor:
+def ntk_lambda_min(s: Statistics) -> Tensor | Later[Tensor]:
     """Smallest eigenvalue of the tangent kernel, clamped at 0. A dead network gives 0."""
-    return _extremes(s)[0]
+    return s.later(lambda kernel: _extremes(kernel)[0], s.tangent_kernel)
 
 
 @proxy(init="kaiming_fan_in", source="chen2021tenas", data=False, labels=False)
-def linear_regions(s: Statistics) -> int:
-    """Number of linear regions that a batch of noise falls into: distinct patterns of all executed `nn.ReLU`.
+def linear_regions(s: Statistics) -> int | Later[int]:
+    """Number of linear regions that a batch of noise falls into: distinct patterns of all activations.
 
     At most the batch size, which ordinary networks reach: then it carries no information. (TE-NAS counts on a
-    thinned copy with 3000 crops of 3x3 pixels.) A dead network gives 1.
+    thinned copy with 3000 crops of 3x3 pixels.) A dead network gives 1. Of activations other than ReLU the
+    patterns are those of `naswot`; smooth ones have no linear regions, and what is counted are patterns
+    (ours).
     """
-    return _count(s.block_pass.patterns)
+    return _regions(s, s.block_pass.patterns)
 
 
 @proxy(init="kaiming_fan_out", source="chen2021tenas", data=True, labels=False)
-def te_nas(s: Statistics) -> float:
+def te_nas(s: Statistics) -> float | Later[float]:
     """Linear regions minus `ntk_cond`, both of the same forward: the one-number form of Zen-NAS's port.
 
     The number of regions is almost always that of the samples: a constant minus the condition number.
     """
-    return _count(_patterns(s.few)) - float(ntk_cond(s))
+    calls = s.few.intact("activation")
+    regions = _regions(s, [pack(call.by_sample(call.input, len(s.few.inputs))) for call in calls])
+    return s.later(lambda count, condition: count - float(condition), regions, ntk_cond(s))
 
 
-def _extremes(s: Statistics) -> tuple[Tensor, Tensor]:
+def _extremes(kernel: Tensor) -> tuple[Tensor, Tensor]:
     """Return (smallest, largest) eigenvalue of the tangent kernel."""
-    found = eigenvalues(s.tangent_kernel).clamp(min=0)
+    found = eigenvalues(kernel).clamp(min=0)
     return found[0], found[-1]
 
 
-def _patterns(forward: Pass) -> list[Patterns]:
-    return [pack(call.output) for call in forward.intact(nn.ReLU)]
-
-
-def _count(patterns: list[Patterns]) -> int:
+def _regions(s: Statistics, patterns: list[Tensor]) -> int | Later[int]:
     if not patterns:
-        raise Undefined("the network ran no nn.ReLU module (functional relu cannot be seen)")
-    return count_distinct(patterns)
+        raise Undefined("the network ran no activation, so no units are on or off")
+    return s.later(count_distinct, patterns)

@@ -15,7 +15,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from zcp.statistics.capture import forward
 from zcp.statistics.initialisation import BatchNorm
 
 Count = Callable[[nn.Module, Tensor, Tensor], int]
@@ -42,14 +41,21 @@ def naslib_flops(network: nn.Module, shape: tuple[int, ...]) -> int:
 
 def _total(network: nn.Module, shape: tuple[int, ...], count: Count) -> int:
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
-    leaves = tuple({type(m) for m in network.modules() if not list(m.children())})
+    counts: list[int] = []
+
+    def add(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        counts.append(count(module, args[0], output))
+
+    handles = [m.register_forward_hook(add) for m in network.modules() if not list(m.children())]
     was_training = network.training
     try:
         with torch.no_grad():
-            seen = forward(network.eval(), torch.zeros(1, *shape, device=device), leaves)
+            network.eval()(torch.zeros(1, *shape, device=device))
     finally:
         network.train(was_training)
-    return sum(count(call.module, call.input, call.output) for call in seen.calls)
+        for handle in handles:
+            handle.remove()
+    return sum(counts)
 
 
 def _has_bias(module: nn.Module) -> bool:

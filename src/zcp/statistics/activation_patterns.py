@@ -1,14 +1,23 @@
-"""Activation patterns of ReLUs: which units of a sample are on."""
+"""Activation patterns: which units of a sample are on.
 
-from collections.abc import Iterable
+A unit is on where what enters its activation is positive: for a ReLU the same as a positive output. That this
+sign is the pattern of smooth activations (GELU, SiLU, the sigmoid of a gate) and of those with further kinks
+(ReLU6) as well is ours.
+
+On a CPU a pattern is kept, a bit a unit. On another device it is 64 bits, the sum of random numbers of the
+units that are on: two different patterns share it with a probability of 2^-64.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 from torch import Tensor
 
 from zcp.errors import Undefined
-
-Patterns = NDArray[np.uint8]
+from zcp.statistics.seeding import generator
+from zcp.statistics.transfer import to_device
 
 
 def require_numbers(activations: Tensor) -> None:
@@ -21,16 +30,44 @@ def require_numbers(activations: Tensor) -> None:
         raise Undefined("an activation is NaN, so there is no pattern of units that are on")
 
 
-def pack(activations: Tensor) -> Patterns:
-    """Return the pattern `activations > 0` of each sample, eight units a byte: (B, ceil(units / 8)).
+def pack(activations: Tensor) -> Tensor:
+    """Return the pattern `activations > 0` of each sample: eight units a byte, (B, ceil(units / 8)) of uint8.
+
+    On another device than a CPU (B, 2) of int64: the hash of the pattern, and how many units are NaN.
 
     Raises:
-        Undefined: if an activation is NaN.
+        Undefined: if an activation is NaN, on a CPU; `count_distinct` does for other devices.
     """
+    if activations.device.type != "cpu":
+        return hashed(activations)
     require_numbers(activations)
-    return np.packbits((activations.detach() > 0).flatten(1).cpu().numpy(), axis=1)
+    return torch.from_numpy(np.packbits((activations.detach() > 0).flatten(1).numpy(), axis=1))
 
 
-def count_distinct(patterns: Iterable[Patterns]) -> int:
-    """Return in how many linear regions the samples lie: distinct rows over all ReLUs together."""
-    return len({row.tobytes() for row in np.concatenate(list(patterns), axis=1)})
+def hashed(activations: Tensor) -> Tensor:
+    """Return the hash of the pattern of each sample and how many of its units are NaN: (B, 2) of int64."""
+    units = activations.detach().flatten(1)
+    # A power of two, so that a few draws serve all sizes.
+    numbers = _numbers(1 << max(units.shape[1] - 1, 0).bit_length(), units.device)[: units.shape[1]]
+    return torch.stack([torch.where(units > 0, numbers, 0).sum(1), units.isnan().sum(1)], dim=1)
+
+
+@lru_cache(maxsize=32)
+def _numbers(count: int, device: torch.device) -> Tensor:
+    ends = torch.iinfo(torch.int64)
+    return to_device(torch.randint(ends.min, ends.max, (count,), generator=generator("patterns")), device)
+
+
+def count_distinct(patterns: Sequence[Tensor]) -> int:
+    """Return in how many linear regions the samples lie: distinct rows over all activations together.
+
+    Args:
+        patterns: what `pack` returned, on the CPU.
+
+    Raises:
+        Undefined: if an activation was NaN.
+    """
+    together = torch.cat(list(patterns), dim=1)
+    if together.dtype == torch.int64 and together[:, 1::2].any():
+        raise Undefined("an activation is NaN, so there is no pattern of units that are on")
+    return len({row.tobytes() for row in together.numpy()})

@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.overrides import wrap_torch_function
+
+from zcp.statistics.operations import OPERATIONS, Operation
 
 _FORWARD = torch.ops.aten.native_batch_norm
 _BACKWARD = torch.ops.aten.native_batch_norm_backward
@@ -35,6 +38,7 @@ class _Gradient(torch.autograd.Function):
         dy, x, weight, mean, invstd, dy_xhat, dy_sum = ctx.saved_tensors
         count = x.numel() / x.shape[1]
         zero = torch.zeros_like(mean)
+        affine = a is not None or b is not None
         a, b = zero if a is None else a, zero if b is None else b
         if v is None:
             v = torch.zeros_like(x)
@@ -50,7 +54,7 @@ class _Gradient(torch.autograd.Function):
         of_x = of_xhat * invstd
         ddx = torch.addcmul(_spread(of_one - of_x * mean), x, _spread(of_x))
         ddx.addcmul_(v, _spread(of_v)).addcmul_(dy, _spread(of_dy))
-        if ctx.needs_input_grad[0] and bool((a != 0).any() | (b != 0).any()):
+        if ctx.needs_input_grad[0] and affine:
             ddy = ddy + torch.addcmul(_spread(b - a * invstd * mean), x, _spread(a * invstd))
         return ddy, ddx, dweight, None, None, None
 
@@ -73,6 +77,15 @@ class _Normalise(torch.autograd.Function):
         return (*_Gradient.apply(dy, x, weight, mean, invstd, ctx.eps), None)  # type: ignore[no-untyped-call]
 
 
+@wrap_torch_function(lambda *args: args[:1])
+def _normalise(x: Tensor, weight: Tensor, bias: Tensor, module: nn.BatchNorm2d) -> Tensor:
+    y: Tensor = _Normalise.apply(x, weight, bias, module)  # type: ignore[no-untyped-call]
+    return y
+
+
+OPERATIONS[_normalise] = Operation("norm", weight=(1, "weight"))
+
+
 def _spread(channels: Tensor) -> Tensor:
     return channels[:, None, None]
 
@@ -80,7 +93,8 @@ def _spread(channels: Tensor) -> Tensor:
 class TwiceDifferentiable(nn.BatchNorm2d):
     """A batch norm with the cheap second derivative, where it has affine parameters and a graph."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
+        x = input
         plain = self.weight is None or self.momentum is None or x.ndim != 4
         # With one value a channel the plain one raises, as it should.
         plain = plain or x.numel() == x.shape[1]
@@ -88,7 +102,7 @@ class TwiceDifferentiable(nn.BatchNorm2d):
             return super().forward(x)
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
-        y: Tensor = _Normalise.apply(x, self.weight, self.bias, self)  # type: ignore[no-untyped-call]
+        y: Tensor = _normalise(x, self.weight, self.bias, self)
         return y
 
 

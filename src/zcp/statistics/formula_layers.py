@@ -1,11 +1,12 @@
 """Formulas over the statistics of every layer, from four passes.
 
-A layer is one execution of a convolution, a batch norm or a linear layer. Its features are named
-`<pass>_<kind>`. Passes: `pass` (the first batch), `pass_noise` (standard normal inputs), `pass_perturbation`
-(the first batch plus 0.1 times standard normal noise, every statistic but the weight MINUS that of `pass`, as
-in EZNAS) and `random` (inputs uniform on [0, 1), random labels). Kinds: `fwd_input`, `fwd_output`, the
-gradients of the mean cross-entropy with respect to both, `bwd_input` (what flows through this layer alone)
-and `bwd_output`, `wt` (the weight, the same in all passes) and `grad` (its gradient).
+A layer is one execution of a convolution, a norm or a linear layer. Its features are named `<pass>_<kind>`.
+Passes: `pass` (the first batch), `pass_noise` (standard normal inputs), `pass_perturbation` (the first batch
+plus 0.1 times standard normal noise, every statistic but the weight MINUS that of `pass`, as in EZNAS) and
+`random` (inputs uniform on [0, 1), random labels). Kinds: `fwd_input`, `fwd_output`, the gradients of the
+loss with respect to both, `bwd_input` (what flows through this layer alone) and `bwd_output`, `wt` (the
+weight that the layer multiplies with, behind any parametrisation, the same in all passes) and `grad` (its
+gradient).
 
 The tensors of all passes of one network do not fit into memory side by side. So the passes run one after the
 other, the gradients of a pass are taken while its backward runs, and each statistic goes at once into the
@@ -18,16 +19,21 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache, partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from zcp.errors import Undefined
 from zcp.formulas import Evaluation, Expression, Program, views
 from zcp.formulas.operators import Shape
-from zcp.statistics.capture import LAYERS, Call, Pass, Rebound
+from zcp.statistics.capture import Call, Pass
 from zcp.statistics.copies import Engine
+from zcp.statistics.operations import LAYERS
 from zcp.statistics.runner import Runner
+from zcp.statistics.transfer import Later
 
 Noise = Callable[[str, Shape], Tensor]
+#: For each formula its means, layer by layer, or why there is none.
+Values = dict[Expression, list[float] | Undefined]
 
 PASSES = ("pass", "pass_noise", "pass_perturbation", "random")
 KINDS = ("fwd_input", "fwd_output", "bwd_input", "bwd_output", "wt", "grad")
@@ -76,36 +82,49 @@ def layer_tensors(forward: Pass) -> list[Tensor]:
 def _gradients_of(call: Call) -> dict[str, Tensor]:
     """Return the tensors of a layer that its gradients are with respect to, by kind."""
     found = {"bwd_input": call.input, "bwd_output": call.output}
-    weight = call.module.weight
-    if isinstance(weight, Tensor):
-        found["grad"] = weight
+    if call.weight is not None:
+        found["grad"] = call.weight
     return found
 
 
+def _signature(call: Call) -> Hashable:
+    """Return what makes two executions those of the same layer."""
+    return call.kind, call.input.shape, call.output.shape, getattr(call.weight, "shape", None)
+
+
 def evaluate_formulas(
-    s: Runner, expressions: Sequence[Expression]
-) -> dict[Expression, list[float] | Undefined]:
+    s: Runner, expressions: Sequence[Expression], why: Values | None = None
+) -> Values | Later[Values]:
     """Return what `evaluate` gives for each formula, or why it has no value.
+
+    Args:
+        s: the statistics.
+        expressions: the formulas.
+        why: of others, that have no value.
 
     Raises:
         Undefined: if there is a reason that concerns all of them.
     """
     try:
-        columns = zip(*evaluate(s, tuple(expressions)), strict=True)
-        return dict(zip(expressions, map(list, columns), strict=True))
+        return s.later(_by_formula, evaluate(s, tuple(expressions)), list(expressions), why or {})
     except Undefined as error:
         # A network or labels that cross-entropy does not fit still have activations and weights.
         without = [each for each in expressions if not _reads_gradients(each)]
         if len(without) == len(expressions):
             raise
-        return dict.fromkeys(expressions, error) | (evaluate_formulas(s, without) if without else {})
+        missing: Values = dict.fromkeys(expressions, error)
+        return evaluate_formulas(s, without, missing) if without else missing
+
+
+def _by_formula(layers: list[list[float]], expressions: list[Expression], why: Values) -> Values:
+    return why | dict(zip(expressions, map(list, zip(*layers, strict=True)), strict=True))
 
 
 def _reads_gradients(expression: Expression) -> bool:
     return needs_gradients({FEATURES[name][1] for name in expression.features} - {"wt"})
 
 
-def evaluate(s: Runner, expressions: tuple[Expression, ...]) -> list[list[float]]:
+def evaluate(s: Runner, expressions: tuple[Expression, ...]) -> list[list[float]] | Later[list[list[float]]]:
     """Return, for each layer in order of execution, the mean over the elements of each formula's value.
 
     NaN stands where a layer lacks a feature. The graph of the first batch is given up on the way.
@@ -159,7 +178,9 @@ class _Group:
                 self._views.setdefault(bases[view], {})[view] = counts[node]
         self.layers: list[int] = []
         self.evaluation: Evaluation | None = None
-        self._waiting: dict[str, dict[int, Tensor]] = {}
+        self._early: list[tuple[int, str, Tensor]] = []
+        self._rows: dict[str, Tensor] = {}
+        self._missing: dict[str, int] = {}
 
     @property
     def largest(self) -> int:
@@ -174,20 +195,32 @@ class _Group:
         """Let no further layer join, and begin to compute."""
         normals = [partial(_numbered, self.noise, number) for number in self.layers]
         self.evaluation = Evaluation(self.program, self.shapes, self.like, *normals)
-        for view in list(self._waiting):
-            self._pass_on(view)
+        for early in self._early:
+            self._fill(*early)
+        self._early.clear()
 
     def offer(self, layer: int, feature: str, value: Tensor) -> None:
         """Take a feature of one layer."""
         for view, count in self._views.get(feature, {}).items():
             flat = views.read(view, value.detach(), count, self.engine.memory_format)
-            self._waiting.setdefault(view, {})[layer] = flat
-            self._pass_on(view)
+            if self.evaluation is None:
+                self._early.append((layer, view, flat.clone()))
+            else:
+                self._fill(layer, view, flat)
 
-    def _pass_on(self, view: str) -> None:
-        if self.evaluation and len(self._waiting[view]) == len(self.layers):
-            values = self._waiting.pop(view)
-            self.evaluation.offer(view, *(values.pop(layer) for layer in self.layers))
+    def _fill(self, layer: int, view: str, flat: Tensor) -> None:
+        """Write a view of one layer to its row; when all rows are there, the evaluation takes them."""
+        assert self.evaluation is not None
+        if len(self.layers) == 1:
+            self.evaluation.offer(view, flat)
+            return
+        if view not in self._rows:
+            self._rows[view] = self.like.new_empty(len(self.layers), len(flat))
+            self._missing[view] = len(self.layers)
+        self._rows[view][self.layers.index(layer)] = flat
+        self._missing[view] -= 1
+        if not self._missing[view]:
+            self.evaluation.take(view, self._rows.pop(view))
 
 
 def _numbered(noise: Noise, number: int, text: str, shape: Shape) -> Tensor:
@@ -201,18 +234,15 @@ class _Layers:
         self.s, self.expressions, self.program = s, expressions, compile_formulas(expressions)
         half = s.dtype in (torch.float16, torch.bfloat16)
         self.like = torch.empty(0, device=s.device, dtype=torch.float32 if half else s.dtype)
-        self.modules: list[nn.Module] = []
+        self.signatures: list[Hashable] = []
         self.groups: list[_Group] = []  # of each layer
         self.complete = False
         self._open: dict[Hashable, _Group] = {}
 
-    def results(self) -> list[list[float]]:
+    def results(self) -> list[list[float]] | Later[list[list[float]]]:
         """Return, for each layer, the mean of each formula."""
-        found: dict[int, list[float]] = {}
-        for group in dict.fromkeys(self.groups):
-            assert group.evaluation is not None
-            found |= zip(group.layers, group.evaluation.by_layer(), strict=True)
-        return [found[number] for number in range(len(self.groups))]
+        groups = [(g.evaluation, g.layers) for g in dict.fromkeys(self.groups) if g.evaluation is not None]
+        return self.s.later(_results, groups, [evaluation.pending for evaluation, _ in groups])
 
     def take_first_batch(self) -> None:
         """Take what the shared pass left, and give up its graph."""
@@ -239,9 +269,10 @@ class _Layers:
                 group.offer(number, name, value)
 
     def take_pass(self, which: str) -> None:
-        """Run a pass of its own and take its statistics as they come."""
-        s, network = self.s, Rebound(self.s.network)
+        """Run a pass of its own and take its statistics as they come; no gradient or hook stays behind."""
+        s = self.s
         awaited: list[dict[str, Tensor]] = []
+        hooks: list[RemovableHandle] = []
 
         def take(call: Call) -> None:
             number = len(awaited)
@@ -254,14 +285,20 @@ class _Layers:
                 if group.needs(name):
                     # An expanded zero stands for what is to come, should it not come.
                     awaited[-1][name] = tensor.new_zeros(()).expand(tensor.shape)
-                    _listen(group, number, awaited[-1], name, tensor)
+                    hooks.append(_listen(group, number, awaited[-1], name, tensor))
 
         inputs, labels = _inputs(s, which)
-        logits = s.forward(network, inputs.requires_grad_(), LAYERS, own_inputs=True, take=take).logits
-        self._check_end(len(awaited))
-        if any(awaited):
-            s.passes["backward"] += 1
-            s.loss(logits, _random_labels(s, logits) if labels is None else labels).backward()  # type: ignore[no-untyped-call]
+        try:
+            logits = s.forward(s.network, inputs.requires_grad_(), LAYERS, own_inputs=True, take=take).logits
+            self._check_end(len(awaited))
+            if any(awaited):
+                s.passes["backward"] += 1
+                targets = s.random_targets("random_labels", logits) if labels is None else labels
+                s.loss(logits, targets).backward()  # type: ignore[no-untyped-call]
+        finally:
+            for hook in hooks:
+                hook.remove()
+            s.network.zero_grad()
         for number, (group, missing) in enumerate(zip(self.groups, awaited, strict=True)):
             for name, zeros in missing.items():
                 # The layer took no part in the loss.
@@ -270,16 +307,16 @@ class _Layers:
     def _layer(self, number: int, call: Call) -> _Group:
         """Return the group of the layer that ran as the `number`-th; the first pass makes them."""
         if not self.complete:
-            self.modules.append(call.module)
+            self.signatures.append(_signature(call))
             self.groups.append(self._join(number, call))
-        if self.modules[number : number + 1] != [call.module]:
+        if self.signatures[number : number + 1] != [_signature(call)]:
             raise Undefined("the network ran other layers in one pass than in another")
         return self.groups[number]
 
     def _check_end(self, count: int) -> None:
         if not count:
-            raise Undefined("the network ran no nn.Conv2d, nn.BatchNorm2d or nn.Linear")
-        if count != len(self.modules):
+            raise Undefined("the network ran no convolution, norm or linear layer")
+        if count != len(self.signatures):
             raise Undefined("the network ran fewer layers in one pass than in another")
         for group in self._open.values():
             group.close()
@@ -291,23 +328,31 @@ class _Layers:
         shapes = {"fwd_input": call.input.shape, "fwd_output": call.output.shape}
         shapes |= {kind: tensor.shape for kind, tensor in _gradients_of(call).items()}
         features = {f"{which}_{kind}": tuple(shape) for which in _TAKEN for kind, shape in shapes.items()}
-        weight = call.module.weight
-        if isinstance(weight, Tensor):
-            features["wt"] = tuple(weight.shape)
+        if call.weight is not None:
+            features["wt"] = tuple(call.weight.shape)
         features = {name: shape for name, shape in features.items() if name in self.program.features}
         key = tuple(sorted(features.items()))
         if key not in self._open:
             self._open[key] = _Group(self.expressions, features, self.like, self.s.engine, self.s.noise)
         group = self._open[key]
         group.layers.append(number)
-        if isinstance(weight, Tensor):
-            group.offer(number, "wt", weight)
+        if call.weight is not None:
+            group.offer(number, "wt", call.weight)
         if len(group.layers) * group.largest >= self.s.engine.together[self.s.device.type != "cpu"]:
             self._open.pop(key).close()
         return group
 
 
-def _listen(group: _Group, number: int, awaited: dict[str, Tensor], name: str, tensor: Tensor) -> None:
+def _results(groups: list[tuple[Evaluation, list[int]]], fetched: list[list[Tensor]]) -> list[list[float]]:
+    found: dict[int, list[float]] = {}
+    for (evaluation, layers), values in zip(groups, fetched, strict=True):
+        found |= zip(layers, evaluation.resume(values).by_layer(), strict=True)
+    return [found[number] for number in sorted(found)]
+
+
+def _listen(
+    group: _Group, number: int, awaited: dict[str, Tensor], name: str, tensor: Tensor
+) -> RemovableHandle:
     """Hand a gradient to its layer when it arrives."""
 
     def take(gradient: Tensor) -> None:
@@ -315,9 +360,8 @@ def _listen(group: _Group, number: int, awaited: dict[str, Tensor], name: str, t
         group.offer(number, name, gradient)
 
     if tensor.is_leaf:
-        tensor.register_post_accumulate_grad_hook(lambda leaf: take(leaf.grad))  # type: ignore[no-untyped-call]
-    else:
-        tensor.register_hook(take)  # type: ignore[no-untyped-call]
+        return tensor.register_post_accumulate_grad_hook(lambda leaf: take(leaf.grad))  # type: ignore[no-any-return,no-untyped-call]
+    return tensor.register_hook(take)  # type: ignore[no-any-return,no-untyped-call]
 
 
 def _inputs(s: Runner, which: str) -> tuple[Tensor, Tensor | None]:
@@ -327,8 +371,3 @@ def _inputs(s: Runner, which: str) -> tuple[Tensor, Tensor | None]:
     if which == "random":
         return torch.special.ndtr(noise), None
     return (noise if which == "pass_noise" else images + PERTURBATION * noise), labels
-
-
-def _random_labels(s: Runner, logits: Tensor) -> Tensor:
-    # The largest of as many normal values as there are classes is a uniform choice.
-    return s.noise("random_labels", logits.shape).argmax(-1)

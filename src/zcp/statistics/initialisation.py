@@ -1,16 +1,22 @@
 """Weight initialisations that proxies were defined with. Each proxy names the one it needs."""
 
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from math import sqrt
 
 import torch
 from torch import Tensor, nn
 
 from zcp.errors import InputError
+from zcp.statistics import parametrised
 from zcp.statistics.seeding import generator, seed_for
+from zcp.statistics.transfer import moved
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
+#: Deviation of parameters of modules that do not say how they are drawn.
+OTHERS = 0.02
 
 
 @contextmanager
@@ -28,23 +34,71 @@ def _default(network: nn.Module, seed: int) -> None:
     """PyTorch's own: whatever each module's `reset_parameters` does."""
     with default_generator(seed):
         for module in network.modules():
-            reset = getattr(module, "reset_parameters", None)
-            if callable(reset):
-                reset()
+            parametrised.reset(module)
+    _draw_others(network, seed)
 
 
 def _fill(network: nn.Module, seed: int, std: Callable[[nn.Module, Tensor], float]) -> None:
-    """Draw convolution and linear weights from N(0, std), zero their biases and reset batch norms."""
+    """Draw convolution and linear weights from N(0, std), zero their biases and reset all else."""
     source = generator(seed)
+    others: list[nn.Module] = []
+
+    def draw(module: nn.Module, weight: Tensor) -> Tensor:
+        # Drawn apart and copied: filling in place would follow the memory format of the weight.
+        return torch.randn(weight.shape, generator=source, dtype=torch.float32) * std(module, weight)
+
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            # Drawn apart and copied: filling in place would follow the memory format of the weight.
-            draw = torch.randn(module.weight.shape, generator=source, dtype=torch.float32)
-            module.weight.copy_(draw * std(module, module.weight))
+        if isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
+            parametrised.write(module, "weight", draw(module, module.weight))
             if module.bias is not None:
                 module.bias.zero_()
         elif isinstance(module, BatchNorm):
             module.reset_parameters()
+        else:
+            others.append(module)
+    with default_generator(seed):
+        for module in others:
+            parametrised.reset(module)
+    for module in others:
+        if isinstance(module, nn.MultiheadAttention):
+            for name, parameter in module.named_parameters(recurse=False):
+                if name.endswith("proj_weight"):
+                    parameter.copy_(draw(module, parameter))
+    _draw_others(network, seed)
+
+
+def _draw_others(network: nn.Module, seed: int) -> None:
+    """Draw the parameters of modules that do not say how: N(0, 0.02) for two dimensions or more, zero biases.
+
+    These are tokens, positions and matrices of modules of one's own. The deviation is that of ViT and BERT;
+    that it serves for all of these is ours, and so for vectors that are not called a scale and whose values
+    differ. What else has one dimension stays as it is: `untouched`.
+    """
+    for name, parameter in _without_reset(network):
+        if parameter.ndim > 1 or _is_vector(name, parameter):
+            draw = torch.randn(parameter.shape, generator=generator(seed, name), dtype=torch.float32)
+            parameter.copy_(OTHERS * draw)
+        elif name.endswith("bias"):
+            parameter.zero_()
+
+
+def _without_reset(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for prefix, module in network.named_modules():
+        if not parametrised.has_reset(module):
+            for name, parameter in module.named_parameters(recurse=False):
+                yield f"{prefix}.{name}", parameter
+
+
+def untouched(network: nn.Module) -> list[str]:
+    """Return the names of the parameters that no initialisation draws: scales of modules of one's own."""
+    parameters = _without_reset(network)
+    left = (n for n, p in parameters if p.ndim < 2 and not n.endswith("bias") and not _is_vector(n, p))
+    return [name.removeprefix(".") for name in left]
+
+
+def _is_vector(name: str, parameter: Tensor) -> bool:
+    scale = any(word in name.rpartition(".")[2] for word in ("weight", "scale", "gamma"))
+    return parameter.ndim == 1 and not scale and bool((parameter != parameter[:1]).any())
 
 
 def _fan_in(weight: Tensor) -> int:
@@ -75,7 +129,9 @@ def _eznas(network: nn.Module, seed: int) -> None:
     _fill(
         network,
         seed,
-        lambda module, weight: 0.01 if isinstance(module, nn.Linear) else sqrt(2 / _fan_out(weight)),
+        lambda module, weight: (
+            0.01 if isinstance(module, nn.Linear | nn.MultiheadAttention) else sqrt(2 / _fan_out(weight))
+        ),
     )
 
 
@@ -93,7 +149,7 @@ def initialise(network: nn.Module, name: str, *seed: object) -> nn.Module:
     """Draw every weight of `network` anew, in place, and return it.
 
     The draws are made on the CPU in float32 and then moved, so that they do not depend on the device or on
-    the precision. Batch norms get weight 1, bias 0 and fresh running statistics.
+    the precision. Norms get weight 1, bias 0 and fresh running statistics.
 
     Args:
         network: any module; parameters of modules that this initialisation does not know stay as they are.
@@ -105,10 +161,54 @@ def initialise(network: nn.Module, name: str, *seed: object) -> nn.Module:
     """
     if name not in INITIALISATIONS:
         raise InputError(f"unknown initialisation {name!r}; choose one of {', '.join(INITIALISATIONS)}")
+    if drawn_in_place(network):
+        INITIALISATIONS[name](network, seed_for(*seed, name))
+    else:
+        take(network, *draw_all(network, [name], *seed))
+    return network
+
+
+def drawn_in_place(network: nn.Module) -> bool:
+    """Tell whether draws are written straight into the tensors of a network: float32 on the CPU."""
     first = next(network.parameters(), torch.empty(0))
-    device, dtype = first.device, first.dtype  # `to` changes them in place
-    here = (device.type, dtype) == ("cpu", torch.float32)
-    if not here:
-        network.to("cpu", torch.float32)
-    INITIALISATIONS[name](network, seed_for(*seed, name))
-    return network if here else network.to(device, dtype)
+    return first.device.type == "cpu" and first.dtype == torch.float32
+
+
+@torch.no_grad()
+def draw_all(network: nn.Module, names: Sequence[str], *seed: object) -> list[list[Tensor]]:
+    """Return what each initialisation makes of the parameters and buffers of a network, which stays as it is.
+
+    All are drawn on the CPU, from one copy of the network there, and arrive on its device in one copy.
+
+    Args:
+        network: any module.
+        names: keys of `INITIALISATIONS`.
+        seed: what the draws are seeded by.
+
+    Returns:
+        For each name the tensors that `take` expects, float32 where they are floating point.
+    """
+    mine = tensors_of(network)
+    here = [t.float() if t.is_floating_point() else t for t in moved(mine, torch.device("cpu"))]
+    fixed = [nn.Parameter(t) if isinstance(m, nn.Parameter) else t for m, t in zip(mine, here, strict=True)]
+    mould = copy.deepcopy(network, {id(m): t for m, t in zip(mine, fixed, strict=True)})
+    drawn: list[Tensor] = []
+    for name in names:
+        for original, tensor in zip(here, tensors_of(mould), strict=True):
+            tensor.data = original.clone()
+        INITIALISATIONS[name](mould, seed_for(*seed, name))
+        drawn += [tensor.data for tensor in tensors_of(mould)]
+    arrived = iter(moved(drawn, mine[0].device) if mine else [])
+    return [list(islice(arrived, len(mine))) for _ in names]
+
+
+def tensors_of(network: nn.Module) -> list[Tensor]:
+    """Return the parameters, then the buffers of a network."""
+    return [*network.parameters(), *network.buffers()]
+
+
+@torch.no_grad()
+def take(network: nn.Module, drawn: Sequence[Tensor]) -> None:
+    """Give a network what `draw_all` drew for it."""
+    if drawn:
+        torch._foreach_copy_(tensors_of(network), list(drawn))

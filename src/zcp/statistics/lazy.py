@@ -2,12 +2,14 @@
 
 A class derives from `Lazy` and marks methods with `@lazy`. Reading such an attribute runs the method once;
 `seconds` then holds the time of each, without the time of those it read itself, and `reading()` tells which
-ones a block of code needed, directly or through others.
+ones a block of code needed, directly or through others. Time is kept as marks that are read at the end, so
+that nobody waits for a device to know it.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any, Generic, TypeVar, overload
 
 T = TypeVar("T")
@@ -17,32 +19,38 @@ class Lazy:
     """Base of classes with `@lazy` attributes.
 
     Attributes:
-        seconds: time spent in each lazy attribute that has been computed, in seconds, exclusive.
+        marks: (what the time before it was spent on, the `clock` then), in order.
     """
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+        self.marks: list[tuple[str, Any]] = []
+        self._spending = [""]
         self._values: dict[str, Any] = {}
         self._errors: dict[str, Exception] = {}
         self._needs: dict[str, set[str]] = {}
         self._readers: list[set[str]] = [set()]
 
-    def clock(self) -> float:
-        """Return the time in seconds; a subclass waits here for work under way on another device."""
+    def clock(self) -> Any:
+        """Return the time in seconds; in a subclass an event of a device, to be read when it has passed."""
         return time.perf_counter()
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Time spent in each lazy attribute and reader, in seconds, exclusive."""
+        return read_marks(self.marks)
 
     @contextmanager
     def reading(self, name: str) -> Iterator[set[str]]:
         """Charge the block's own time to `name`; the set that it yields receives what it reads."""
         needs: set[str] = set()
         self._readers.append(needs)
-        start, charged = self.clock(), sum(self.seconds.values())
+        self.marks.append((self._spending[-1], self.clock()))
+        self._spending.append(name)
         try:
             yield needs
         finally:
             self._readers.pop()
-            inner = sum(self.seconds.values()) - charged
-            self.seconds[name] = max(self.clock() - start - inner, 0.0)
+            self.marks.append((self._spending.pop(), self.clock()))
 
     def forget(self, *names: str) -> None:
         """Let the values of lazy attributes go, for their memory; who reads one again pays again."""
@@ -65,6 +73,17 @@ class Lazy:
             raise self._errors[name]
         value: T = self._values[name]
         return value
+
+
+def read_marks(marks: Sequence[tuple[str, Any]]) -> dict[str, float]:
+    """Return the time, in seconds, that `Lazy.marks` tell of, by what it was spent on."""
+    found: dict[str, float] = {}
+    for (_, start), (name, end) in pairwise(marks):
+        # Events of a GPU tell milliseconds.
+        passed = end - start if isinstance(end, float) else start.elapsed_time(end) / 1e3
+        found[name] = found.get(name, 0.0) + passed
+    found.pop("", None)
+    return found
 
 
 class lazy(Generic[T]):  # noqa: N801 - reads as a decorator, like property

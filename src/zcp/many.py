@@ -1,0 +1,94 @@
+"""`score_many`: several networks, one table, ranked."""
+
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from zcp.errors import InputError
+from zcp.proxies import population
+from zcp.scoring import Scores, score
+
+Builder = Callable[[], nn.Module]
+
+
+def score_many(
+    networks: Mapping[str, nn.Module | Builder], batches: Any, *, workers: int = 1, **options: Any
+) -> pd.DataFrame:
+    """Score several networks and rank them.
+
+    Args:
+        networks: by name: a network, or a function that builds it, which is called when its turn comes.
+        batches: as for `zcp.score`; a loader is turned into a list once, so that all see the same.
+        workers: processes, each with one thread. What they are given is pickled: with more than one,
+            builders are functions of a module, not lambdas.
+        options: further arguments of `zcp.score`.
+
+    Returns:
+        One row a network, in the order of `networks`. Columns are pairs: ("score", proxy), and ("rank",
+        proxy), 1 for the best in the proxy's direction, the same for ties, missing without a value. The
+        proxies of populations, `az_nas`, `te_nas_rank` and `vote`, are there where their parts are.
+        `attrs["reasons"]` says by network and proxy why a value is missing; a network that cannot be built or
+        scored has no value at all, and its reason under the proxy name "".
+
+    Raises:
+        InputError: if there is no network, or one cannot be given to a process.
+    """
+    if not networks:
+        raise InputError("score_many needs one network or more, by name")
+    batches = list(batches) if isinstance(batches, torch.utils.data.DataLoader) else batches
+    one = partial(_outcome, batches=batches, options=options)
+    rows, reasons, direction = {}, {}, dict[str, bool]()
+    for name, outcome in _outcomes(one, networks, workers):
+        scores = outcome if isinstance(outcome, Scores) else Scores()
+        rows[name] = dict(scores)
+        direction |= scores.larger_is_better
+        reasons[name] = scores.reasons if isinstance(outcome, Scores) else {"": outcome}
+    values = pd.DataFrame.from_dict(rows, orient="index", columns=list(direction), dtype=float)
+    for function in (population.az_nas, population.te_nas_rank, population.vote):
+        try:
+            values[function.__name__] = function(values[list(direction)])
+            direction.setdefault(function.__name__, True)
+        except InputError:
+            continue  # not all of its parts were scored
+    ranks = pd.DataFrame(
+        {name: values[name].rank(ascending=not direction[str(name)], method="min") for name in values}
+    )
+    table = pd.concat({"score": values, "rank": ranks}, axis=1).rename_axis("network")
+    table.attrs["reasons"] = reasons
+    return table
+
+
+def _outcome(network: nn.Module | Builder, batches: Any, options: dict[str, Any]) -> Scores | str:
+    """Return the scores of one network, or why there are none."""
+    try:
+        return score(network if isinstance(network, nn.Module) else network(), batches, **options)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def _outcomes(
+    one: Callable[[Any], Scores | str], networks: Mapping[str, Any], workers: int
+) -> Iterator[tuple[str, Scores | str]]:
+    if workers == 1:
+        yield from ((name, one(network)) for name, network in networks.items())
+        return
+    for name, network in networks.items():
+        try:
+            pickle.dumps(network)
+        except Exception as error:
+            raise InputError(
+                f"the network {name!r} cannot be given to another process ({error}); give a function of a "
+                "module that builds it, or workers=1"
+            ) from error
+    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        futures: dict[str, Future[Scores | str]] = {n: pool.submit(one, each) for n, each in networks.items()}
+        for name, future in futures.items():
+            failure = future.exception()
+            yield name, future.result() if failure is None else f"{type(failure).__name__}: {failure}"
