@@ -40,7 +40,8 @@ step() {  # step NAME SECONDS COMMAND...: as long as there is time
 }
 measure() { step "$1" "$2" "$python" -m bench.on_gpu "$1" "$out" $dry "${@:3}"; }
 collect() {  # the one line that knows how a collection is asked for; a signal ends it with its rows kept
-    step "collect $1" 9999 "$python" -m zcp.collect --out "$work/$1.parquet" --space "$1" --count "$2" \
+    step "collect $1" 9999 "$python" -c 'from zcp.cli import main; main()' \
+        collect --out "$work/$1" --space "$1" --count "$2" \
         --batch 64 --device "$device" --workers "$3" --inputs "$inputs" "${@:4}"
 }
 

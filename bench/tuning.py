@@ -10,7 +10,7 @@ from zcp.analysis.metrics import rmse
 from zcp.ensemble import examples
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.splits import split
-from zcp.study.cost.timing import interleaved
+from zcp.study.cost.units import interleaved
 from zcp.study.greenfactory import tuning
 from zcp.study.greenfactory.finalists import find_winner, fit_finalists
 from zcp.study.greenfactory.hyperparameters import build_tuned, suggest

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from zcp.collect.order import Unit
 from zcp.collect.settings import Settings
@@ -31,8 +32,7 @@ def fake_row(space: str, index: int, dataset: str, settings: Settings, device: s
     reasons = {}
     if index % 5 == 4:
         row[settings.proxies[-1]], reasons = float("nan"), {settings.proxies[-1]: "made for a test"}
-    steps = {name: [f"step_{name}"] for name in settings.proxies}
-    return row | {"reason": json.dumps(reasons), "seconds_step_params": time.time() % 1, "steps": steps}
+    return row | {"reason": json.dumps(reasons), "seconds_default": time.time() % 1}
 
 
 def _calls(index: int) -> int:
@@ -56,22 +56,32 @@ def deadly_row(space: str, index: int, *rest: object) -> dict:
 
 
 def greedy_row(*arguments: object) -> dict:
-    """No more than two fit into memory at once."""
-    mine = Path(os.environ["ZCP_TEST_FOLDER"]) / f"running-{os.getpid()}"
+    """No more than two fit into memory at once; the first ones wait until there are more, however long."""
+    folder = Path(os.environ["ZCP_TEST_FOLDER"])
+    mine, told = folder / f"running-{os.getpid()}", folder / "told"
     mine.touch()
     try:
-        time.sleep(0.2)
-        if len(list(mine.parent.glob("running-*"))) > 2:
+        while (running := len(list(folder.glob("running-*")))) <= 2 and not told.exists():
+            time.sleep(0.01)
+        if running > 2:
+            told.touch()
             raise MemoryError("CUDA out of memory")
         return fake_row(*arguments)
     finally:
         mine.unlink()
 
 
+def standing_row(space: str, index: int, *rest: object) -> dict:
+    """Index 3 stops its first worker for good."""
+    if index == 3 and _calls(index) == 0:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return fake_row(space, index, *rest)
+
+
 def too_large_row(space: str, index: int, *rest: object) -> dict:
     if index == 0:
         _calls(index)
-        raise MemoryError("too large")
+        torch.empty(1 << 50)
     return fake_row(space, index, *rest)
 
 
@@ -84,6 +94,10 @@ def faulty_row(space: str, index: int, *rest: object) -> dict:
 
 def always_faulty_row(*_arguments: object) -> dict:
     raise RuntimeError("nothing works")
+
+
+def sleeping_task(_task: Unit) -> None:
+    time.sleep(3)
 
 
 def refusing_row(*_arguments: object) -> dict:
@@ -99,3 +113,10 @@ class DiesWhenUnpickled:
 
     def __reduce__(self) -> tuple:
         return (dying_at_start, ())
+
+
+class NeverUnpickled(DiesWhenUnpickled):
+    """A worker that never becomes ready."""
+
+    def __reduce__(self) -> tuple:
+        return (time.sleep, (600,))

@@ -132,6 +132,18 @@ def test_golden_exits_1_on_a_miss(run, tmp_path, value, code):
     assert out.count("\n") == 2 and ("MISS" in out) == bool(code)
 
 
+def test_golden_exits_2_on_a_key_that_names_no_proxy(run, tmp_path):
+    file = tmp_path / "golden.json"
+    content = {
+        "archs": {"a": {"space": "sss", "spec": "8:8:8:8:8"}},
+        "values": {"a": {"params": {"float64": 0.011714}, "moon_phase": {"float64": 1.0}}},
+    }
+    file.write_text(json.dumps(content))
+    code, out, err = run("golden", str(file))
+    assert code == 2 and out.count("\n") == 3
+    assert err.startswith("zcp: ") and err.endswith("nothing was compared: moon_phase\n")
+
+
 def test_collect_is_registered_with_its_options(run):
     code, out, _ = run("collect", "--help")
     assert code == 0 and "--shard" in out

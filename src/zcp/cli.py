@@ -28,15 +28,9 @@ def main() -> None:
 
     try:
         app()
-    except InputError as error:
-        sys.exit(_complain(str(error), code=2))
-    except StudyError as error:
-        sys.exit(_complain(str(error), code=1))
-
-
-def _complain(message: str, code: int) -> int:
-    typer.echo(f"zcp: {message}", err=True)
-    return code
+    except (InputError, StudyError) as error:
+        typer.echo(f"zcp: {error}", err=True)
+        sys.exit(2 if isinstance(error, InputError) else 1)
 
 
 @app.command()
@@ -87,13 +81,18 @@ def book() -> None:
 
 @app.command()
 def golden(file: Annotated[Path, typer.Argument(help="JSON file of reference values")]) -> None:
-    """Compare every value of a golden file with our own; exit 1 on a miss."""
+    """Compare every value of a golden file with our own; exit 1 on a miss, 2 on an unknown key."""
     from zcp.golden import check
 
-    missed = False
+    missed, unknown = False, set()
     for line in check(file):
         typer.echo(str(line))
         missed |= line.ok is False
+        if line.ok is None and not line.note:
+            unknown.add(line.key)
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        raise InputError(f"{file} has keys that name no proxy, of which nothing was compared: {names}")
     raise typer.Exit(int(missed))
 
 

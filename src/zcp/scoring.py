@@ -381,6 +381,6 @@ def _value(compute: Callable[[], float]) -> tuple[float, str]:
         return math.nan, f"{type(error).__name__}: {error}"
     if math.isinf(value):
         return value, "the definition gives an infinite value (a logarithm of zero or an overflow)"
-    return value, "" if math.isfinite(
-        value
-    ) else "the arithmetic gave NaN (non-finite activations or gradients)"
+    if math.isnan(value):
+        return value, "the arithmetic gave NaN (non-finite activations or gradients)"
+    return value, ""

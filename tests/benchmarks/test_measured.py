@@ -7,8 +7,9 @@ from torch import nn
 import zcp
 from zcp import benchmarks
 from zcp.benchmarks.measured import REGISTERED
+from zcp.collect.parts import write_part
+from zcp.collect.row import rows_to_frame
 from zcp.collect.settings import Origin, Settings
-from zcp.collect.store import rows_to_frame, write_scores
 from zcp.ensemble.examples import read_examples
 from zcp.spaces import ALL_SPACES
 
@@ -52,6 +53,27 @@ def test_a_space_of_ones_own_builds_and_scores(toy):
             name = "tss"
 
 
+def network(self, arch, classes, channels=3):
+    return nn.Linear(channels, classes)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": None}, "Own lacks size; see"),
+        ({"name": None}, "Own lacks name"),
+        ({"index": None, "arch": None}, "Own lacks arch, index"),
+        ({"network": lambda self, arch, classes: None}, r"Own lacks network\(arch, classes, channels\)"),
+    ],
+)
+def test_a_space_that_lacks_a_member_is_refused(toy, change, message):
+    members = {"name": "own", "size": 8, "arch": str, "index": int, "network": network} | change
+    kind = type("Own", (zcp.Space,), {name: each for name, each in members.items() if each is not None})
+    with pytest.raises(zcp.InputError, match=message):
+        zcp.register_space(kind)
+    assert "own" not in ALL_SPACES
+
+
 def test_accuracies_of_ones_own_join_scores(toy):
     zcp.register_accuracies(toy, "cifar10", {"8": 80.0, "2": 20.0, 4: 50.0})
     found = zcp.accuracies(toy, "cifar10")
@@ -72,6 +94,10 @@ def test_accuracies_of_ones_own_join_scores(toy):
         (("widths", "nothing", {"2": 1.0}), "unknown dataset"),
         (("widths", "cifar10", {"9": 1.0}), "a width is 1 to 8"),
         (("widths", "cifar10", {"2": 1.0, 1: 2.0}), "'2' of 'widths' has two accuracies"),
+        (("widths", "cifar10", {"2": "high"}), "of '2' of 'widths' must be a finite number: 'high'"),
+        (("widths", "cifar10", {"2": float("nan")}), "must be a finite number: nan"),
+        (("widths", "cifar10", {"2": float("inf")}), "must be a finite number: inf"),
+        (("widths", "cifar10", {"2": None}), "must be a finite number: None"),
     ],
 )
 def test_bad_accuracies_are_refused(toy, given, message):
@@ -107,10 +133,9 @@ def test_examples_of_a_space_of_ones_own(toy, tmp_path):
         }
         for i in range(6)
     ]
-    path = tmp_path / "own.parquet"
-    write_scores(path, rows_to_frame(rows, ["params"]), Origin(Settings(("params",), inputs="gaussian")))
-    examples = read_examples(str(path), "test")
+    write_part(tmp_path, rows_to_frame(rows, ["params"]), Origin(Settings(("params",), inputs="gaussian")))
+    examples = read_examples(str(tmp_path), "test")
     assert examples.accuracy.tolist() == [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]
     assert examples.features["params"].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
     with pytest.raises(zcp.InputError, match="no row that was measured for target 'loss'"):
-        read_examples(str(path), "loss")
+        read_examples(str(tmp_path), "loss")

@@ -1,17 +1,18 @@
-import gc
 import os
 import signal
+import socket
 from functools import partial
 
 import collecting
 import numpy as np
 import pytest
+import torch
 from collecting import SETTINGS, units
 
 from zcp.collect.cluster import Cluster
-from zcp.collect.executor import Failure
+from zcp.collect.parts import load_scores
 from zcp.collect.run import _score, collect
-from zcp.collect.store import load_scores
+from zcp.collect.workers import Failure
 from zcp.errors import InputError
 
 distributed = pytest.importorskip("distributed", reason="needs zcp-nas[cluster]")
@@ -41,9 +42,8 @@ class Killing(Cluster):
 
 @pytest.mark.slow
 def test_two_workers_one_killed_midway(cluster, tmp_path):
-    path = tmp_path / "a.parquet"
-    collect(path, units(60), SETTINGS, Killing(cluster), scorer=collecting.slow_row, progress=False)
-    frame = load_scores(path).set_index("index")
+    collect(tmp_path, units(60), SETTINGS, Killing(cluster), scorer=collecting.slow_row, progress=False)
+    frame = load_scores(tmp_path).set_index("index")
     assert sorted(frame.index) == list(range(60))
     for index, row in frame.iterrows():
         expected = collecting.fake_row("sss", index, "cifar10", SETTINGS)
@@ -64,17 +64,34 @@ def test_bad_input_on_a_worker_is_bad_input_here(cluster):
         list(Cluster(cluster.scheduler_address).outcomes(task, units(3)))
 
 
+def test_a_worker_without_the_device_is_named(cluster):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(InputError, match=r"the Dask worker tcp://.* cannot use 'cuda'"):
+        Cluster(cluster.scheduler_address).environments("cuda")
+
+
+def test_a_task_that_stands_still_ends_the_wait(cluster):
+    with pytest.raises(InputError, match=r"has sent nothing for 1 seconds; what it had computed is safe"):
+        list(Cluster(cluster.scheduler_address, patience=1.0).outcomes(collecting.sleeping_task, units(1)))
+
+
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere", "ftp://x"])
 def test_no_scheduler(address, monkeypatch):
-    monkeypatch.setattr("zcp.collect.cluster.PATIENCE", "1s")
+    monkeypatch.setattr("zcp.collect.cluster.ANSWER", 1.0)
     with pytest.raises(InputError, match=f"no Dask scheduler answers at '{address}'"):
         Cluster(address).environments("cpu")
 
 
-def test_a_client_that_failed_is_closed(monkeypatch):
-    """Dask waits for ever for one that is collected while another starts."""
-    monkeypatch.setattr("zcp.collect.cluster.PATIENCE", "1s")
-    with pytest.raises(InputError):
-        Cluster("nowhere").environments("cpu")
-    clients = [found for found in gc.get_objects() if issubclass(type(found), distributed.Client)]
-    assert {client.status for client in clients} <= {"closed"}
+def test_a_scheduler_that_accepts_and_stays_silent(monkeypatch):
+    monkeypatch.setattr("zcp.collect.cluster.ANSWER", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(InputError, match=rf"answers at '{address}' \(silent for 1 seconds\)"):
+            list(Cluster(address).outcomes(collecting.fake_row, units(1)))
+
+
+@pytest.mark.parametrize("address", ["", " "])
+def test_an_empty_address_is_no_address(address):
+    with pytest.raises(InputError, match="--cluster is empty"):
+        Cluster(address)

@@ -2,13 +2,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from zcp.collect import command, merge_command
-from zcp.collect.store import load_scores
+from zcp.collect.command_line import collect_command, merge_command
+from zcp.collect.parts import load_scores
 from zcp.errors import InputError
 from zcp.paths import data_folder
 
 app = typer.Typer()
-app.command("collect")(command)
+app.command("collect")(collect_command)
 app.command("merge")(merge_command)
 
 CHEAP = ["--proxies", "params,flops", "--inputs", "gaussian", "--batch", "4", "--workers", "1"]
@@ -25,7 +25,7 @@ def invoke(*arguments):
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("collect")
     for name, shard in (("whole", "1/1"), ("one", "1/2"), ("two", "2/2")):
-        out = folder / f"{name}.parquet"
+        out = folder / name
         result = invoke("collect", "--out", out, "--count", 2, "--shard", shard, *CHEAP)
         assert result.exit_code == 0, result.output
         assert f"written: {out}" in result.output
@@ -33,7 +33,7 @@ def whole(tmp_path_factory):
 
 
 def test_all_cells_are_filled(whole):
-    frame = load_scores(whole / "whole.parquet")
+    frame = load_scores(whole / "whole")
     assert dict(frame.groupby(["space", "dataset"]).size()) == {
         (space, dataset): 2
         for space in ("tss", "sss")
@@ -42,10 +42,11 @@ def test_all_cells_are_filled(whole):
 
 
 def test_shards_merge_into_the_whole(whole):
-    result = invoke("merge", whole / "all.parquet", whole / "one.parquet", whole / "two.parquet")
+    result = invoke("merge", whole / "all", whole / "one", whole / "two")
     assert result.exit_code == 0, result.output
+    assert "tss cifar10: 2 of 15625; of the first 2 in the order of seed 0 none is missing" in result.output
     columns = ["space", "index", "arch", "dataset", "params", "flops", "reason"]
-    merged, expected = (load_scores(whole / f"{name}.parquet")[columns] for name in ("all", "whole"))
+    merged, expected = (load_scores(whole / name)[columns] for name in ("all", "whole"))
     assert merged.equals(expected)
 
 
@@ -61,16 +62,17 @@ def test_shards_merge_into_the_whole(whole):
         (["--count", 2, "--proxies", "sinflow"], "unknown proxy 'sinflow'"),
         (["--count", 2, "--shard", "3/2", *CHEAP], "--shard must be k/n"),
         (["--count", 2, *CHEAP, "--workers", 0], "--workers must be 1 or more"),
+        (["--count", 2, *CHEAP, "--cluster", ""], "--cluster is empty"),
         (["--count", 2, "--device", "tpu9", *CHEAP], "unknown device 'tpu9'"),
         (["--count", 2, "--device", "cuda:99", *CHEAP], "there is no device 'cuda:99' here"),
     ],
 )
 def test_bad_input_is_named_and_changes_nothing(whole, arguments, message):
-    path = whole / "whole.parquet"
-    before = path.read_bytes()
+    path = whole / "whole"
+    before = {part: part.read_bytes() for part in path.iterdir()}
     with pytest.raises(InputError, match=message):
         invoke("collect", "--out", path, *arguments)
-    assert path.read_bytes() == before
+    assert {part: part.read_bytes() for part in path.iterdir()} == before
 
 
 def test_images_are_asked_for_before_anything_runs(tmp_path, monkeypatch):
@@ -78,5 +80,5 @@ def test_images_are_asked_for_before_anything_runs(tmp_path, monkeypatch):
     monkeypatch.setattr("zcp.data.images.DOWNLOADS", tmp_path)
     assert data_folder() is None
     with pytest.raises(InputError, match="no ImageNet16-120 images"):
-        invoke("collect", "--out", tmp_path / "a.parquet", "--count", 1, "--dataset", "ImageNet16-120")
-    assert not (tmp_path / "a.parquet").exists()
+        invoke("collect", "--out", tmp_path / "a", "--count", 1, "--dataset", "ImageNet16-120")
+    assert not (tmp_path / "a").exists()

@@ -1,9 +1,18 @@
 from collections import Counter
 from itertools import groupby
 
+import pandas as pd
 import pytest
 
-from zcp.collect.order import Unit, first, parse_shard, plan, read_indices, sampling_order
+from zcp.collect.order import (
+    Unit,
+    describe_gaps,
+    first,
+    parse_shard,
+    plan,
+    read_indices,
+    sampling_order,
+)
 from zcp.errors import InputError
 from zcp.spaces import get_space
 
@@ -109,3 +118,17 @@ def test_missing_indices_file(tmp_path):
 def test_unknown_names_are_refused(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_gaps_are_told_by_the_place_in_the_order():
+    order = sampling_order("tss", 3)
+    frame = pd.DataFrame({"space": "tss", "index": [order[k] for k in (0, 1, 4)], "dataset": "cifar10"})
+    whole = pd.DataFrame({"space": "tss", "index": order[:5], "dataset": "cifar100"})
+    vast = pd.DataFrame({"space": ["darts"], "index": [10**12], "dataset": ["cifar10"]})
+    size = get_space("darts").size
+    assert describe_gaps(pd.concat([frame, whole, vast]), 3) == [
+        f"darts cifar10: 1 of {size}",
+        "tss cifar10: 3 of 15625; of the first 5 in the order of seed 3 2 are missing, "
+        f"first index {order[2]}",
+        "tss cifar100: 5 of 15625; of the first 5 in the order of seed 3 none is missing",
+    ]

@@ -7,8 +7,11 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
 from zcp import list_proxies
 from zcp.paths import PROJECT
+from zcp.proxies.registry import BROKEN
 
 BLOCK = re.compile(r"^ *```python\n *# (\S+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 TESTS = ["tests/proxies/test_conformance.py", "tests/proxies/test_twins.py", "tests/proxies/test_registry.py"]
@@ -53,6 +56,35 @@ def test_a_new_proxy_is_two_files(tmp_path):
     )
     assert found.returncode == 0, found.stdout + found.stderr
     assert "13 passed" in found.stdout, found.stdout
+
+
+@pytest.mark.parametrize("fault", ["def f(:", "import nothing_of_that_name"])
+def test_a_file_that_cannot_be_imported_costs_no_other(tmp_path, fault):
+    shutil.copytree(PROJECT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "study"))
+    (tmp_path / "src/zcp/proxies/weights.py").write_text(fault)
+    code = """
+import zcp
+print(*zcp.list_proxies())
+try:
+    zcp.get_proxy("l1_norm")
+except zcp.InputError as error:
+    print(error)
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names, refusal = found.stdout.splitlines()
+    assert names.split() == list_proxies()
+    assert "zcp/proxies/weights.py" in refusal and "Error: " in refusal
+    assert "weights.py" in found.stderr and found.stderr.count("\n") == 1
+
+
+def test_every_file_of_proxies_can_be_imported():
+    assert not BROKEN
 
 
 def test_the_order_of_the_registry_is_that_of_the_collections():

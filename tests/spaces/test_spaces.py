@@ -106,11 +106,13 @@ def counted(space: str, classes: int, resolution: int) -> tuple[np.ndarray, np.n
 
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=lambda dataset: dataset.name)
 @pytest.mark.parametrize("space", [TSS, SSS], ids=["tss", "sss"])
-def test_closed_forms_on_all_architectures(space, dataset):
+def test_counts_of_architectures(space, dataset):
+    """All of the topology space, which has closed forms, and every 8,000th of the size space."""
     params, flops = counted(space.name, dataset.classes, dataset.resolution)
-    archs = ALL[space.name]
-    assert [space.params(arch, dataset.classes) for arch in archs] == params.tolist()
-    assert [space.flops(arch, dataset.classes, dataset.resolution) for arch in archs] == flops.tolist()
+    some = slice(None, None, 1 if space is TSS else 8_000)
+    archs = ALL[space.name][some]
+    assert [space.params(arch, dataset.classes) for arch in archs] == params[some].tolist()
+    assert [space.flops(arch, dataset.classes, dataset.resolution) for arch in archs] == flops[some].tolist()
 
 
 @pytest.mark.parametrize("space", [TSS, SSS], ids=["tss", "sss"])

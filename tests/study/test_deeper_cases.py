@@ -148,7 +148,7 @@ def test_amdahls_law_is_the_posts():
 
 def test_a_supernet_of_one_operation_an_edge_is_the_cell():
     operations = ("nor_conv_3x3", "skip_connect", "avg_pool_3x3", "none", "nor_conv_1x1", "skip_connect")
-    mixed = perturbation.MixedCell(tuple((name,) for name in operations), 8)
+    mixed = perturbation.mixed_cell(tuple((name,) for name in operations), 8)
     cell = Cell(operations, 8, 8)
     cell.load_state_dict({f"edges.{k[6]}.{k[10:]}": v for k, v in mixed.state_dict().items()})
     images = torch.randn(2, 8, 4, 4)

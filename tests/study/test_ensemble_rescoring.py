@@ -2,8 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from zcp.collect import Unit, choose_settings, collect, load_scores
-from zcp.collect.pool import Pool
+from zcp.collect import Pool, Unit, choose_settings, collect, load_scores
 from zcp.data.datasets import DATASETS
 from zcp.study import rescoring
 from zcp.study.results import DisagreementError
@@ -13,7 +12,7 @@ PROXIES = ["params", "log_synflow", "grad_norm"]
 
 @pytest.fixture(scope="module")
 def scores(tmp_path_factory) -> pd.DataFrame:
-    out = tmp_path_factory.mktemp("scores") / "small.parquet"
+    out = tmp_path_factory.mktemp("scores")
     settings = choose_settings(list(DATASETS), PROXIES, batch=2, inputs="gaussian")
     units = [Unit("sss", index, "ImageNet16-120") for index in (0, 1, 2)] + [Unit("tss", 1651, "cifar10")]
     return load_scores(collect(out, units, settings, Pool(1), progress=False))
@@ -38,7 +37,7 @@ def test_without_images_nothing_is_scored_that_reads_them_or_their_labels():
 
 
 def test_all_rows_are_scored_again_into_a_store(scores, tmp_path):
-    store = tmp_path / "again.parquet"
+    store = tmp_path / "again"
     found = rescoring.rescore(scores, scores, ["params", "log_synflow"], store)
     assert len(found) == 2 * len(scores) == 2 * len(load_scores(store))
     assert found["live"].eq(found["deposited"]).all()
@@ -90,3 +89,9 @@ def test_what_rounding_decides_is_listed_and_not_compared(scores, monkeypatch):
     with pytest.raises(DisagreementError, match="log_synflow") as caught:
         rescoring.rescore(changed, changed.iloc[:2], proxies)
     assert [value is False for value in caught.value.table["agrees"]].count(True) == 1
+    again = rescoring.summarise([caught.value.table]).set_index("proxy")
+    assert again.loc["log_synflow", ["values", "compared", "checked"]].tolist() == [2, 2, True]
+
+
+def test_a_disagreement_without_a_table_has_an_empty_summary():
+    assert rescoring.summarise([pd.DataFrame()]).empty

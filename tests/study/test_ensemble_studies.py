@@ -226,8 +226,12 @@ def test_elimination_stands_beside_the_paper(rows):
 def test_eliminations_check_notices_another_first_step(rows):
     deposit = elimination.study(rows, COSTS, scheme="random", seed=0, keep=False)
     deposit.tables["steps"].loc[len(deposit.tables["steps"]) - 1, "dropped"] = "zico"
-    with pytest.raises(DisagreementError, match="first feature to go"):
+    with pytest.raises(DisagreementError, match="first feature to go") as caught:
         elimination.check(rows, deposit)
+    assert len(caught.value.table) == 2 and caught.value.table["rmse_agrees"].all()
+    with pytest.raises(DisagreementError, match=r"rmse of .*; the first feature to go") as caught:
+        elimination.check(rows, changed(deposit, "steps", "rmse", 1.01))
+    assert len(caught.value.parts) == 2
 
 
 def test_settings_of_the_paper_are_its_table():

@@ -6,8 +6,9 @@ import pytest
 
 from zcp.errors import InputError
 from zcp.study import pages
+from zcp.study.agreement import UNMEASURED
 from zcp.study.outcomes import Outcome, glued_name, in_prose, list_faults, read_outcome
-from zcp.study.results import DisagreementError
+from zcp.study.results import DisagreementError, compare_all
 
 TABLE = pd.DataFrame({"proxy": list("abc"), "live": [1.0, 2.0, 3.0], "deposited": [1.0, 2.5, 3.0]})
 TABLE = TABLE.assign(difference=TABLE["live"] - TABLE["deposited"], agrees=[True, False, True])
@@ -33,9 +34,7 @@ def agrees(table):
 
 
 def disagrees(table):
-    error = DisagreementError("b is 2 live but 2.5 in the deposit (<tolerance> 0)")
-    error.table = table
-    raise error
+    raise DisagreementError("b is 2 live but 2.5 in the deposit (<tolerance> 0)", table)
 
 
 def test_check_that_agrees_leaves_a_record_and_no_box(shown, glued):
@@ -48,20 +47,41 @@ def test_check_that_agrees_leaves_a_record_and_no_box(shown, glued):
 
 
 def test_check_that_disagrees_shows_a_box_and_the_page_goes_on(shown, glued):
-    assert pages.check(disagrees, TABLE) is TABLE
+    found = pages.check(disagrees, TABLE)
+    assert found == [TABLE]
     (box, _), (record, _) = shown
     text = box._repr_html_()
     assert 'class="admonition danger"' in text and "&lt;tolerance&gt;" in text
     assert "<td>b</td>" in text and "<td>a</td>" not in text and "2.5" in text
     assert "2.5 in the deposit" in json.loads(record[pages.TEXT])["message"]
-    pages.show_agreement("slice", TABLE)
+    pages.show_agreement("slice", found)
     assert glued["slice"] == "**1 of 3 values do not agree**, see the box above."
 
 
+def test_a_page_says_of_which_values_no_spread_was_measured(glued):
+    pages.show_agreement("slice", TABLE.assign(agrees=True, basis=["exact", UNMEASURED, UNMEASURED]))
+    assert glued["slice"] == (
+        "3 values agree. No spread was measured of 2, which agree to the last decimal of the deposit."
+    )
+
+
+def test_a_page_that_compared_nothing_does_not_say_that_it_agrees(glued):
+    pages.show_agreement("slice", TABLE.drop(columns="agrees"))
+    assert glued["slice"] == "Nothing is compared."
+
+
 def test_disagreement_without_a_table_is_told_as_well(shown, glued):
-    assert pages.check(disagrees, None) is None
-    pages.show_agreement("slice", None, TABLE[:1])
+    pages.show_agreement("slice", pages.check(disagrees, None), TABLE[:1])
     assert glued["slice"].startswith("**Some values do not agree**") and "b is 2" in shown[0][0]._repr_html_()
+
+
+def test_every_table_that_disagrees_is_shown_and_recorded(shown, glued):
+    found = pages.check(compare_all, lambda: disagrees(TABLE), lambda: TABLE, lambda: disagrees(TABLE[1:]))
+    (first, _), (_, _), (second, _), (record, _) = shown
+    assert all("<td>b</td>" in box._repr_html_() for box in (first, second))
+    assert json.loads(record[pages.TEXT])["values"] == 2
+    pages.show_agreement("slice", found)
+    assert glued["slice"].startswith("**2 of 5 values do not agree**")
 
 
 def test_other_errors_pass(shown):

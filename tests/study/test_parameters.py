@@ -126,6 +126,20 @@ def test_running_notebook_checks_what_differs_from_its_defaults(notebook, monkey
             check_values(notebook, defaults | wrong)
 
 
+def test_running_notebook_refuses_what_papermill_gave_and_it_does_not_know(notebook):
+    from papermill.translators import translate_parameters
+
+    def given(**values):
+        cell = translate_parameters("python3", "python", values, "Parameters")
+        return {"profile": "quick", "scheme": "random", **values, "In": ["", PARAMETERS, cell, "x = 1"]}
+
+    check_values(notebook, given(seeds=3, names=["b"], counts=[]))
+    with pytest.raises(InputError, match="no parameter 'bogus'; its parameters: profile"):
+        check_values(notebook, given(seeds=3, bogus=3))
+    with pytest.raises(InputError, match="read by the profile paper only"):
+        check_values(notebook, given(scheme="random"))
+
+
 class Reads(ast.NodeVisitor):
     """Collects which names the cells of a notebook read, and under which profiles."""
 

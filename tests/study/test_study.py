@@ -2,6 +2,7 @@ import nbformat
 import papermill
 import pytest
 
+from zcp import versions
 from zcp.errors import InputError
 from zcp.study import provenance as origin
 from zcp.study import runner as study
@@ -162,7 +163,7 @@ def test_provenance_tells_parameters_versions_commit_and_seconds(monkeypatch):
 
 
 def test_commit_without_git_or_checkout_says_so(monkeypatch, tmp_path):
-    monkeypatch.setattr(origin, "PROJECT", tmp_path)
+    monkeypatch.setattr(versions, "PROJECT", tmp_path)
     assert origin.commit() == "unknown (not a git checkout)"
     monkeypatch.setenv("PATH", str(tmp_path))
     assert origin.commit() == "unknown (git is not installed)"

@@ -13,10 +13,11 @@ The models are not fitted again: an interval says what other networks would do t
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from zcp.analysis.metrics import rank_scores
+from zcp.analysis.metrics import rank_scores, spearman
+from zcp.analysis.scores import usable
 from zcp.statistics.seeding import seed_for
 
 Floats = NDArray[np.float64]
@@ -96,6 +97,23 @@ def spearman_interval(scores: Floats, measured: Floats, resamples: int, *seed: o
         return float("nan"), float("nan")
     weights = draw(len(scores), resamples, np.random.default_rng(seed_for(*seed)))
     return interval(resampled_spearman(scores, measured, weights))
+
+
+def correlate_usable(
+    scores: ArrayLike, measured: ArrayLike, resamples: int = 0, *seed: object
+) -> dict[str, float]:
+    """Correlate scores with what was measured of the same architectures, shapes (n,), where both exist.
+
+    Returns:
+        spearman (NaN where a column is constant or fewer than two rows are left), low, high (see
+        `spearman_interval`), n (rows used), left_out (those without a usable value of both).
+    """
+    values, accuracies = np.asarray(scores, np.float64), np.asarray(measured, np.float64)
+    known = usable(values) & usable(accuracies)
+    values, accuracies = values[known], accuracies[known]
+    low, high = spearman_interval(values, accuracies, resamples, *seed)
+    found = {"spearman": spearman(values, accuracies), "low": low, "high": high}
+    return found | {"n": len(values), "left_out": int((~known).sum())}
 
 
 def _weighted_ranks(values: Floats, weights: Floats) -> Floats:

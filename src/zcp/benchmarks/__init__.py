@@ -1,4 +1,7 @@
-"""What was measured: accuracies of trained architectures, from one of three sources; never networks."""
+"""What was measured: accuracies of trained architectures, never networks.
+
+NATS-Bench comes from one of three sources; `tasks` has the other benchmarks, `measured` what users register.
+"""
 
 from pathlib import Path
 
@@ -6,7 +9,7 @@ from zcp.benchmarks.archive import Archive
 from zcp.benchmarks.base import Benchmark
 from zcp.benchmarks.package import Package
 from zcp.benchmarks.tables import Tables
-from zcp.errors import InputError
+from zcp.errors import InputError, choose
 from zcp.spaces import SPACES
 
 __all__ = ["SOURCES", "Benchmark", "available", "load"]
@@ -17,13 +20,10 @@ SOURCES: dict[str, type[Benchmark]] = {kind.source: kind for kind in (Tables, Ar
 def available(space: str = "tss") -> dict[str, str]:
     """Return each source of ground truth with what it lacks; the empty string means that it can be used.
 
-    Args:
-        space: `tss` or `sss`.
-
     Raises:
         InputError: if NATS-Bench has no such space.
     """
-    _require_measured(space)
+    choose(SPACES, space, "search space")
     return {name: kind.why_missing(space) for name, kind in SOURCES.items()}
 
 
@@ -44,7 +44,7 @@ def load(space: str, source: str | None = None, path: Path | None = None) -> Ben
         >>> load("tss", "package").accuracy("cifar10", "valid")[9930].round(2)
         91.55
     """
-    _require_measured(space)
+    choose(SPACES, space, "search space")
     if source is None:
         if path is not None:
             raise InputError(f"a path needs a source, one of {', '.join(SOURCES)}")
@@ -53,11 +53,4 @@ def load(space: str, source: str | None = None, path: Path | None = None) -> Ben
         if source is None:
             lines = "".join(f"\n  {name}: {reason}" for name, reason in reasons.items())
             raise InputError(f"there is no ground truth for {space}; any one of these would do:{lines}")
-    if source not in SOURCES:
-        raise InputError(f"unknown source {source!r}; choose one of {', '.join(SOURCES)}")
-    return SOURCES[source](space, Path(path) if path is not None else None)
-
-
-def _require_measured(space: str) -> None:
-    if space not in SPACES:
-        raise InputError(f"unknown search space {space!r}; NATS-Bench measured {', '.join(SPACES)}")
+    return choose(SOURCES, source, "source")(space, Path(path) if path is not None else None)

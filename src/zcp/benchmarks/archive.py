@@ -64,7 +64,6 @@ class Archive(Benchmark):
 
     @classmethod
     def why_missing(cls, space: str, path: Path | None = None) -> str:
-        """See `Benchmark.why_missing`."""
         if _locate(space, path) is None:
             where = (
                 f"{path or os.environ.get(VARIABLE)} holds no such archive; "

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import pandas as pd
 
-from zcp.data.datasets import get_nats_dataset
-from zcp.errors import InputError
+from zcp.data.datasets import DATASETS
+from zcp.errors import InputError, choose
 from zcp.spaces import get_space
 
 
@@ -51,11 +51,7 @@ class Benchmark(ABC):
         """Return the accuracies of a dataset and target that exist, in index order."""
 
     def accuracy(self, dataset: str, target: str = "test") -> pd.Series:
-        """Return the accuracy of each architecture.
-
-        Args:
-            dataset: `cifar10`, `cifar100` or `ImageNet16-120`.
-            target: one of `targets`.
+        """Return the accuracy of each architecture on a dataset of NATS-Bench.
 
         Returns:
             Series `accuracy` in percent (larger is better), indexed by architecture index, a row for each;
@@ -64,7 +60,7 @@ class Benchmark(ABC):
         Raises:
             InputError: if the dataset does not exist or this source lacks the target.
         """
-        get_nats_dataset(dataset)
+        choose(DATASETS, dataset, "dataset")
         if target not in self.targets:
             raise InputError(
                 f"source {self.source!r} has no target {target!r} for {self.space}; choose one of "
@@ -72,14 +68,6 @@ class Benchmark(ABC):
             )
         values = self._accuracy(dataset, target).astype("float64")
         return values.rename("accuracy").rename_axis("index")
-
-    def column(self, name: str) -> pd.Series:
-        """Return a column of this source besides the accuracies, such as `unique_str` (isomorphism class).
-
-        Raises:
-            InputError: if this source has no such column.
-        """
-        raise InputError(f"source {self.source!r} has no column {name!r}; source 'tables' has columns")
 
     def valid_seeds(self, dataset: str) -> pd.DataFrame:
         """Return the validation accuracy of each training seed after the full training.

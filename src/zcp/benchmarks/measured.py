@@ -4,6 +4,8 @@ The table joins any table of scores: `scores.merge(zcp.accuracies("tss", "cifar1
 """
 
 from collections.abc import Mapping
+from math import isfinite
+from numbers import Real
 
 import pandas as pd
 
@@ -28,7 +30,8 @@ def register_accuracies(
         target: what was measured, in a word.
 
     Raises:
-        InputError: if the space, the dataset or an architecture does not exist, or one is there twice.
+        InputError: if the space, the dataset or an architecture does not exist, one is there twice, or an
+            accuracy is no finite number.
     """
     get_dataset(dataset)
     found: dict[int, float] = {}
@@ -36,6 +39,8 @@ def register_accuracies(
         index, string = get_space(space).resolve(arch)
         if index in found:
             raise InputError(f"architecture {string!r} of {space!r} has two accuracies; give one")
+        if not isinstance(value, Real) or not isfinite(value):
+            raise InputError(f"the accuracy of {string!r} of {space!r} must be a finite number: {value!r}")
         found[index] = float(value)
     REGISTERED[space, dataset, target] = found
 

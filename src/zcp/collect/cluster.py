@@ -1,19 +1,31 @@
 """A Dask cluster as the executor: the same function, on workers that may come and go."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from queue import Empty, Queue
 from typing import Any
 from uuid import uuid4
 
 import torch
 
-from zcp.collect.executor import ATTEMPTS, Failure, Function, Outcomes, release_memory
 from zcp.collect.order import Unit
 from zcp.collect.settings import environment
+from zcp.collect.workers import (
+    ATTEMPTS,
+    PATIENCE,
+    Failure,
+    Function,
+    Outcomes,
+    attempt,
+    is_shortage,
+    release_memory,
+)
 from zcp.errors import InputError
 
-#: How long to wait for the scheduler's first answer.
-PATIENCE = "10s"
+#: Seconds to wait for the scheduler's first answer.
+ANSWER = 10.0
 
 
 class Cluster:
@@ -24,64 +36,81 @@ class Cluster:
 
     Args:
         address: of the scheduler, such as `tcp://10.0.0.1:8786`.
+        patience: seconds after which a cluster that sends nothing is given up.
 
     Raises:
-        InputError: if Dask is not installed.
+        InputError: if Dask is not installed, or there is no address.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, patience: float = PATIENCE) -> None:
+        if not address.strip():
+            raise InputError("--cluster is empty; give the scheduler's address, such as tcp://10.0.0.1:8786")
         try:
             import distributed
         except ImportError:
             raise InputError("--cluster needs Dask; run: pip install 'zcp-nas[cluster]'") from None
-        self.address = address
+        self.address, self.patience = address, patience
         self._distributed: Any = distributed
 
     def environments(self, device: str) -> Sequence[Mapping[str, str]]:
-        """Return the environment of each worker that is there now."""
+        """Return the environment of each worker that is there now.
+
+        Raises:
+            InputError: if there is none, or one has no such device.
+        """
         with self._connect() as client:
-            found = client.run(environment, device)
+            found = client.run(environment, device, on_error="return")
         if not found:
             raise InputError(f"the Dask cluster at {self.address} has no workers; start some")
+        for worker, answer in found.items():
+            if isinstance(answer, Exception):
+                raise InputError(f"the Dask worker {worker} cannot use {device!r}: {answer}")
         return list(found.values())
 
     def outcomes(self, function: Function, tasks: Sequence[Unit]) -> Outcomes:
         """Yield (task, result or `Failure`) as they come; see `Executor`."""
         with self._connect() as client:
-            # A bounded lead keeps the scheduler small however long the collection is.
-            lead = max(64, 4 * sum(client.nthreads().values()))
-            waiting = iter(tasks)
-            begun: dict[str, Unit] = {}
-            stream = self._distributed.as_completed()
+            waiting, begun, finished = iter(tasks), dict[str, tuple[Unit, Any]](), Queue[Any]()
 
             def begin(count: int) -> None:
                 for task in islice(waiting, count):
-                    future = client.submit(
-                        _attempt, function, task, key=f"zcp-{uuid4()}", retries=ATTEMPTS - 1
-                    )
-                    begun[future.key] = task
-                    stream.add(future)
+                    key = f"zcp-{uuid4()}"
+                    future = client.submit(_attempt, function, task, key=key, retries=ATTEMPTS - 1)
+                    begun[key] = task, future
+                    future.add_done_callback(finished.put)
 
-            begin(lead)
-            for future in stream:
-                yield begun.pop(future.key), self._result(future)
+            # A bounded lead keeps the scheduler small however long the collection is.
+            begin(max(64, 4 * sum(client.nthreads().values())))
+            while begun:
+                future = self._next(finished)
+                yield begun.pop(future.key)[0], self._result(future)
                 begin(1)
 
     def _connect(self) -> Any:
-        class Client(self._distributed.Client):  # type: ignore[misc,name-defined]
-            """Closes where it cannot start: collected while the next one starts, it would hang that."""
-
-            def start(self, **kwargs: Any) -> None:
-                try:
-                    super().start(**kwargs)
-                except BaseException:
-                    self.close()
-                    raise
+        async def probe() -> None:
+            # A client waits for ever for a scheduler that accepts and says nothing.
+            comm = await asyncio.wait_for(self._distributed.core.connect(self.address, ANSWER), ANSWER)
+            comm.abort()
 
         try:
-            return Client(self.address, timeout=PATIENCE)
+            with ThreadPoolExecutor(1) as thread:  # The caller's may have a loop of its own.
+                thread.submit(asyncio.run, probe()).result()
+            return self._distributed.Client(self.address, timeout=ANSWER)
         except (OSError, TimeoutError, ValueError) as error:
-            raise InputError(f"no Dask scheduler answers at {self.address!r} ({error})") from error
+            told = str(error) or f"silent for {ANSWER:.0f} seconds"
+            raise InputError(f"no Dask scheduler answers at {self.address!r} ({told})") from error
+
+    def _next(self, finished: "Queue[Any]") -> Any:
+        turn = min(5.0, self.patience)
+        for _ in range(int(self.patience / turn)):
+            try:
+                return finished.get(timeout=turn)
+            except Empty:
+                continue
+        raise InputError(
+            f"the Dask cluster at {self.address} has sent nothing for {self.patience:.0f} seconds; what it "
+            "had computed is safe: look after its workers, then run the same command again"
+        )
 
     def _result(self, future: Any) -> Any:
         if future.cancelled():
@@ -90,19 +119,25 @@ class Cluster:
                 "run the same command again when it is back"
             )
         if error := future.exception():
-            return Failure(f"{type(error).__name__}: {error}")
+            if isinstance(error, _Failed):
+                return Failure(str(error), may_pass=is_shortage(str(error)))
+            # What is not the task's own error is the cluster's: a worker that was killed, a lost node.
+            return Failure(f"{type(error).__name__}: {error}", may_pass=True)
         result = future.result()
         if isinstance(result, InputError):
             raise result
         return result
 
 
+class _Failed(RuntimeError):
+    """The error of a task, as text: its type may be unknown here."""
+
+
 def _attempt(function: Function, task: Unit) -> Any:
-    """Run on a worker: other exceptions are raised, so that Dask tries again."""
+    """Run on a worker: what failed is raised, so that Dask tries again."""
     torch.set_num_threads(1)
-    try:
-        return function(task)
-    except InputError as error:
-        return error
-    finally:
-        release_memory()
+    result = attempt(function, task)
+    release_memory()
+    if isinstance(result, Failure):
+        raise _Failed(result.reason)
+    return result

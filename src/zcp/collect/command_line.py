@@ -9,13 +9,11 @@ import torch
 import typer
 
 from zcp.collect.cluster import Cluster
-from zcp.collect.executor import Executor
-from zcp.collect.merge import merge_shards
 from zcp.collect.order import first, parse_shard, plan, read_indices
-from zcp.collect.pool import Pool
-from zcp.collect.run import collect
+from zcp.collect.parts import merge, scores_path
+from zcp.collect.run import Executor, collect
 from zcp.collect.settings import choose_settings
-from zcp.collect.store import scores_path
+from zcp.collect.workers import Pool
 from zcp.data.datasets import DATASETS
 from zcp.errors import InputError
 from zcp.spaces import SPACES
@@ -25,7 +23,7 @@ WORKERS_PER_GPU = 8
 
 
 def collect_command(
-    out: Annotated[str, typer.Option(help="NAME (in data/scores) or a path ending in .parquet")],
+    out: Annotated[str, typer.Option(help="collection: NAME (in data/scores), or a folder, with a slash")],
     count: Annotated[int | None, typer.Option(help="architectures of each space, in random order")] = None,
     indices: Annotated[Path | None, typer.Option(help="file of `index` or `space index` lines")] = None,
     space: Annotated[
@@ -45,10 +43,10 @@ def collect_command(
     shard: Annotated[str, typer.Option(help="k/n: the k-th of n parts, each with its own --out")] = "1/1",
     cluster: Annotated[str | None, typer.Option(help="address of a Dask scheduler to run on")] = None,
 ) -> None:
-    """Score many architectures into one Parquet file.
+    """Score many architectures into a collection, a folder that gets a Parquet file a minute.
 
-    The same command continues what was interrupted, and a larger --count extends it. Files of other settings
-    (batch, seed, inputs, proxies, version of zcp) are refused.
+    The same command continues what was interrupted, and a larger --count extends it. Collections of other
+    settings (batch, seed, inputs, proxies, versions of their definitions) are refused.
     """
     _stop_on_sigterm()
     spaces, datasets = list(dict.fromkeys(space or SPACES)), list(dict.fromkeys(dataset or DATASETS))
@@ -59,7 +57,7 @@ def collect_command(
     names = [name for text in proxies or [] for name in text.split(",") if name]
     settings = choose_settings(datasets, names or None, batch, seed, inputs)
     target = _checked(device, is_remote=cluster is not None)
-    executor: Executor = Cluster(cluster) if cluster else Pool(_workers(device, workers))
+    executor: Executor = Pool(_workers(device, workers)) if cluster is None else Cluster(cluster)
     path = scores_path(out)
     typer.echo(f"{len(units)} networks, {len(settings.proxies)} proxies, batch {batch}, {device} -> {path}")
     collect(path, units, settings, executor, target)
@@ -67,17 +65,21 @@ def collect_command(
 
 
 def merge_command(
-    out: Annotated[str, typer.Argument(help="NAME (in data/scores) or a path ending in .parquet")],
-    shards: Annotated[list[Path], typer.Argument(help="scores files of equal settings")],
+    out: Annotated[str, typer.Argument(help="collection: NAME (in data/scores), or a folder, with a slash")],
+    sources: Annotated[list[str], typer.Argument(help="collections of equal settings")],
 ) -> None:
-    """Merge the shards of one collection into one Parquet file."""
-    typer.echo(f"written: {merge_shards(shards, scores_path(out))}")
+    """Add to a collection the rows of others that it lacks, as one file; tell what is missing."""
+    path = scores_path(out)
+    for line in merge(path, [scores_path(source) for source in sources]):
+        typer.echo(line)
+    typer.echo(f"written: {path}")
 
 
 def _workers(device: str, workers: int | None) -> int:
     if workers is not None:
         return workers
-    return WORKERS_PER_GPU if device.startswith("cuda") else len(os.sched_getaffinity(0))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return WORKERS_PER_GPU if device.startswith("cuda") else cores
 
 
 def _checked(device: str, is_remote: bool) -> str:
@@ -95,9 +97,10 @@ def _checked(device: str, is_remote: bool) -> str:
 
 
 def _stop_on_sigterm() -> None:
-    """End as after Ctrl-C, with the rows so far in the file, when a batch system asks the process to end."""
+    """End as after Ctrl-C, with the rows so far written, when a batch system asks the process to end."""
 
     def stop(number: int, _frame: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # A second one must not interrupt the last part.
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, stop)

@@ -11,9 +11,11 @@ from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
 
-from zcp.data.datasets import get_dataset
+import pandas as pd
+
+from zcp.data.datasets import ALL_DATASETS, get_dataset
 from zcp.errors import InputError
-from zcp.spaces import get_space
+from zcp.spaces import ALL_SPACES, get_space
 from zcp.statistics.seeding import seed_for
 
 #: Spaces of more architectures are not put into a random order.
@@ -127,3 +129,33 @@ def parse_shard(text: str) -> tuple[int, int]:
     if not (slash and number.isdigit() and parts.isdigit() and 1 <= int(number) <= int(parts)):
         raise InputError(f"--shard must be k/n with k from 1 to n, such as 2/8, not {text!r}")
     return int(number), int(parts)
+
+
+def in_order(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Return the rows of a table of scores by space, dataset and position in the seeded order."""
+    rank = pd.DataFrame(
+        {
+            "space": frame["space"].map(list(ALL_SPACES).index),
+            "dataset": frame["dataset"].map(list(ALL_DATASETS).index),
+            "position": [position(*key, seed) for key in zip(frame["space"], frame["index"], strict=True)],
+        }
+    )
+    order = rank.reset_index(drop=True).sort_values(["space", "dataset", "position"]).index
+    return frame.iloc[order].reset_index(drop=True)
+
+
+def describe_gaps(frame: pd.DataFrame, seed: int) -> list[str]:
+    """Return a line a space and dataset: how much of the seeded order is there, and what is missing of it."""
+    lines = []
+    for (space, dataset), cell in frame.groupby(["space", "dataset"]):
+        if (size := get_space(str(space)).size) > LISTED:
+            lines.append(f"{space} {dataset}: {len(cell)} of {size}")
+            continue
+        present = set(cell["index"])
+        order = sampling_order(str(space), seed)
+        last = max(place for place, index in enumerate(order) if index in present) + 1
+        missing = [index for index in order[:last] if index not in present]
+        told = f"{len(missing)} are missing, first index {missing[0]}" if missing else "none is missing"
+        told = f"of the first {last} in the order of seed {seed} {told}"
+        lines.append(f"{space} {dataset}: {len(cell)} of {size}; {told}")
+    return lines

@@ -3,19 +3,22 @@
 import json
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from zcp.collect.digests import image_digests
-from zcp.collect.schema import SECONDS
-from zcp.collect.settings import DTYPES, Settings
+import numpy as np
+import pandas as pd
+
+from zcp.collect.parts import KEYS, SECONDS
+from zcp.collect.settings import DTYPES, Settings, image_digests
+from zcp.collect.workers import is_shortage
 from zcp.data.batches import Batch, gaussian_batches, image_batches
 from zcp.data.datasets import ALL_DATASETS
 from zcp.errors import InputError
 from zcp.proxies.registry import get_proxy
-from zcp.scoring import score
+from zcp.scoring import Scores, score
 from zcp.spaces import build, get_space
 from zcp.statistics.seeding import seed_for
 
@@ -38,19 +41,19 @@ def score_row(
         device: where to; the weights and the inputs are drawn on the CPU in any case.
 
     Returns:
-        The row of a scores file: space, index, arch, dataset, the proxies, `reason`, `seconds_<step>`; and
-        `steps`, the timed steps that each proxy needed.
+        The row of a collection: space, index, arch, dataset, the proxies, `reason` and `seconds_<group>`, the
+        time of what shares an initialisation (three digits).
 
     Raises:
         InputError: if an argument names nothing, or images or version of zcp are not those of `settings`.
-        MemoryError: if the device is out of memory, which says nothing about the network.
+        MemoryError: if there is too little memory, which says nothing about the network.
     """
     batches = _batches(dataset, settings, device)
     with _ONE_AT_A_TIME:
         network = build(space, index, dataset, settings.seed).to(device, DTYPES[settings.dtype])
         seed = seed_for(settings.seed, space, index, dataset)
         scores = score(network, batches, settings.proxies, init=settings.init, seed=seed)
-    if short := [reason for reason in scores.reasons.values() if "out of memory" in reason.lower()]:
+    if short := [reason for reason in scores.reasons.values() if is_shortage(reason)]:
         raise MemoryError(short[0])
     return {
         "space": space,
@@ -59,8 +62,7 @@ def score_row(
         "dataset": dataset,
         **{name: float(scores[name]) for name in settings.proxies},
         "reason": json.dumps(scores.reasons, sort_keys=True),
-        **{SECONDS + step: round(seconds, 6) for step, seconds in scores.seconds.items()},
-        "steps": {name: sorted(steps) for name, steps in scores.steps.items()},
+        **_seconds_by_group(scores),
     }
 
 
@@ -76,13 +78,30 @@ def failed_row(space: str, index: int, dataset: str, settings: Settings, reason:
     }
 
 
+def rows_to_frame(rows: Sequence[dict[str, Any]], proxies: Sequence[str]) -> pd.DataFrame:
+    """Return rows as a table with a column for each proxy and time."""
+    seconds = sorted({key for row in rows for key in row if key.startswith(SECONDS)})
+    frame = pd.DataFrame.from_records(list(rows), columns=[*KEYS, "arch", *proxies, "reason", *seconds])
+    return frame.astype(dict.fromkeys([*proxies, *seconds], "float64"))
+
+
+def _seconds_by_group(scores: Scores) -> dict[str, float]:
+    groups: dict[str, set[str]] = {}
+    for steps in scores.steps.values():
+        groups.setdefault(steps[0].removesuffix("_init"), set()).update(steps)
+    return {
+        SECONDS + group: float(np.float16(sum(scores.seconds.get(step, 0.0) for step in sorted(steps))))
+        for group, steps in groups.items()
+    }
+
+
 def _batches(dataset: str, settings: Settings, device: str) -> list[Batch]:
     """Return the batches that `settings` ask for, made once a process."""
     for name in settings.proxies:
         if (asked := settings.versions.get(name, 1)) != (current := get_proxy(name).version):
             raise InputError(
                 f"the settings ask for version {asked} of the proxy {name}, which is of version {current} "
-                "here; old and new values are not mixed, so collect into a new file"
+                "here; old and new values are not mixed, so begin a new collection"
             )
     if settings.inputs == "images":
         wanted, found = settings.images.get(dataset), image_digests([dataset])[dataset]

@@ -1,23 +1,25 @@
-"""What the values of a collection depend on, and what must therefore be equal within one file.
+"""What the values of a collection depend on, and what must therefore be equal within one collection.
 
-* `Settings` decide the values: files and runs that differ in one of them are never mixed.
-* `Origin` adds what is recorded but may vary: environments (versions of torch, numpy and python; device),
-  since scores agree between them within the tolerances of the golden values; and the timed steps that each
-  proxy needs.
+* `Settings` decide the values: collections and runs that differ in one of them are never mixed.
+* `Origin` adds what is recorded but may vary: environments (versions of torch, numpy and python; commit;
+  device), since scores agree between them within the tolerances of the golden values; and the timed steps
+  that each proxy needs, where they were timed.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any, Self
 
 import pandas as pd
 import torch
 
-from zcp.collect.digests import image_digests
+from zcp.data.generators import find_images
 from zcp.errors import InputError
 from zcp.proxies.registry import REGISTRY, default_proxies, get_proxy, list_proxies
-from zcp.versions import versions
+from zcp.versions import commit, versions
 
 INPUTS = ("images", "gaussian")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -113,6 +115,23 @@ def choose_settings(
     )
 
 
+def image_digests(datasets: Sequence[str]) -> dict[str, str]:
+    """Return the SHA-256 of pixels and labels of each dataset's images, whatever they were read from.
+
+    Raises:
+        InputError: if there are no images of a dataset, or they cannot be used.
+    """
+    return {dataset: _image_digest(dataset) for dataset in sorted(set(datasets))}
+
+
+@lru_cache
+def _image_digest(dataset: str) -> str:
+    found = find_images(dataset)
+    digest = hashlib.sha256(found.images.tobytes())
+    digest.update(found.labels.tobytes())
+    return digest.hexdigest()
+
+
 def recorded_versions(scores: pd.DataFrame) -> dict[str, int]:
     """Return the versions of the definitions that a table of `load_scores` was computed with, by proxy."""
     settings = scores.attrs.get("settings", {})
@@ -136,18 +155,19 @@ def outdated(scores: pd.DataFrame) -> dict[str, tuple[int, int | None]]:
 
 
 def environment(device: str) -> dict[str, str]:
-    """Return the versions and the device that scores are computed with in this process."""
+    """Return the versions, the commit and the device that scores are computed with in this process."""
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
-    return {**versions(["torch", "numpy"]), "device": f"{device} ({name})" if name else device}
+    where = f"{device} ({name})" if name else device
+    return {**versions(["torch", "numpy"]), "commit": commit(), "device": where}
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the rows of a file come from; written into the file as JSON.
+    """Where the rows of a part come from; written into it as JSON.
 
     Attributes:
         settings: equal for all rows.
-        environments: versions and devices that took part.
+        environments: versions, commits and devices that took part.
         steps: the timed steps that each proxy needs (columns `seconds_<step>`).
     """
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from zcp.errors import InputError
+from zcp.errors import choose
 
 
 @dataclass(frozen=True)
@@ -64,18 +64,4 @@ def get_dataset(name: str) -> Dataset:
     Raises:
         InputError: if there is none of that name.
     """
-    try:
-        return ALL_DATASETS[name]
-    except KeyError:
-        raise InputError(f"unknown dataset {name!r}; choose one of {', '.join(ALL_DATASETS)}") from None
-
-
-def get_nats_dataset(name: str) -> Dataset:
-    """Return the dataset of NATS-Bench called `name`.
-
-    Raises:
-        InputError: if there is none of that name.
-    """
-    if name not in DATASETS:
-        raise InputError(f"unknown dataset {name!r} of NATS-Bench; choose one of {', '.join(DATASETS)}")
-    return DATASETS[name]
+    return choose(ALL_DATASETS, name, "dataset")

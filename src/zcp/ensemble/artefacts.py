@@ -9,6 +9,7 @@ a new network in. It holds no row of any benchmark.
 
 import json
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED
@@ -49,9 +50,6 @@ TRUSTED = (
     "sklearn._loss.link.IdentityLink",
     "sklearn._loss.link.Interval",
 )
-# Versions that must agree, up to so many of their numbers. Not zcp's: features are computed in the versions
-# of their definitions that the scores were recorded with (`Artefact.proxy_of`).
-MUST_AGREE = {"scikit-learn": 2}
 
 
 @dataclass(frozen=True)
@@ -110,9 +108,7 @@ class Artefact:
 def quantiles(scores: pd.DataFrame, count: int = 201) -> dict[str, dict[str, list[float]]]:
     """Return quantiles of the parts of AZ-NAS in each cell; values that do not exist count as -inf.
 
-    Args:
-        scores: columns space, dataset and the parts; others are left alone.
-        count: how many quantiles of each.
+    `scores` has the columns space, dataset and the parts; without a part there are no quantiles.
     """
     if not set(AZ_NAS_PARTS) <= set(scores):
         return {}
@@ -165,7 +161,7 @@ def read(name: str, target: str = "test", folder: Path = MODELS) -> Artefact:
     if not path.is_file() or not path.with_suffix(".skops").is_file():
         raise InputError(f"no fitted model {path}; make it with `zcp run 11 -p profile paper`")
     told = _read_card(path)
-    _require_versions(path, told["versions"])
+    _require_version(path, told["versions"].get("scikit-learn"))
     if sha256(model := path.with_suffix(".skops")) != told["sha256"]:
         raise InputError(f"{model} is damaged: it is not the file that its card describes; restore both")
     _require_trusted(model)
@@ -183,11 +179,7 @@ def rank_in_population(values: dict[str, float], population: dict[str, list[floa
     r"""Return AZ-NAS of a network that joins a population known by its quantiles.
 
     Each part's rank is that of an equal member: ascending from 1, ties averaged; below all it is a half.
-    Parts that are NaN rank lowest.
-
-    Args:
-        values: the network's parts.
-        population: part -> quantiles, ascending.
+    Parts that are NaN rank lowest. `population` maps each part to its quantiles, ascending.
     """
     total = 0.0
     for part in AZ_NAS_PARTS:
@@ -211,15 +203,18 @@ def _read_card(path: Path) -> dict[str, Any]:
     return told
 
 
-def _require_versions(path: Path, made: dict[str, str]) -> None:
-    here = versions()
-    for package, numbers in MUST_AGREE.items():
-        ours, theirs = (str(v.get(package, "none")).split(".")[:numbers] for v in (here, made))
-        if ours != theirs:
-            raise InputError(
-                f"{path.stem} was fitted with {package} {made.get(package)}, but {here.get(package)} is "
-                "installed; install that version or fit it again with `zcp run 11 -p profile paper`"
-            )
+def _require_version(path: Path, made: str | None) -> None:
+    """Raise unless scikit-learn is of the minor version that it was when the model was fitted.
+
+    zcp's own version does not matter: features are computed in the versions of their definitions that the
+    scores were recorded with (`Artefact.proxy_of`).
+    """
+    here = version("scikit-learn")
+    if here.split(".")[:2] != str(made).split(".")[:2]:
+        raise InputError(
+            f"{path.stem} was fitted with scikit-learn {made}, but {here} is installed; install that version "
+            "or fit it again with `zcp run 11 -p profile paper`"
+        )
 
 
 def _require_trusted(model: Path) -> None:

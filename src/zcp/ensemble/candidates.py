@@ -37,13 +37,11 @@ class Candidate(NamedTuple):
         columns: what it sees: `proxies`, `encoding` or `both`.
         suggest: draws hyperparameters; None where there is nothing to tune.
         build: makes the unfitted model from hyperparameters and a seed.
-        group: `baseline` (what a sceptic asks for) or `better` (what may beat the forest).
     """
 
     columns: str
     suggest: Callable[[optuna.Trial], Settings] | None
     build: Callable[[Mapping[str, Any], int], Any]
-    group: str
 
 
 def signed_log(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -145,51 +143,46 @@ def _stack(found: Mapping[str, Any], seed: int) -> StackingRegressor:
     return StackingRegressor(parts, RidgeCV(), cv=3)
 
 
+def _xgb(found: Mapping[str, Any], seed: int) -> XGBRegressor:
+    return XGBRegressor(random_state=seed, n_jobs=1, **found)
+
+
+def _cat(found: Mapping[str, Any], seed: int) -> CatBoostRegressor:
+    settings = {"thread_count": 1, "verbose": False, "allow_writing_files": False, **found}
+    return CatBoostRegressor(random_seed=seed, **settings)
+
+
+def _on_log_error(found: Mapping[str, Any], seed: int) -> TransformedTargetRegressor:
+    trees = _plain(_extra)(found, seed)
+    return TransformedTargetRegressor(trees, func=log_error, inverse_func=accuracy_from)
+
+
 CANDIDATES: dict[str, Candidate] = {
-    "random forest": Candidate("proxies", _forest, _plain(_random_forest), "baseline"),
-    "random forest, encoding": Candidate("encoding", _forest, _plain(_random_forest), "baseline"),
-    "random forest, both": Candidate("both", _forest, _plain(_random_forest), "baseline"),
+    # What a sceptic asks for.
+    "random forest": Candidate("proxies", _forest, _plain(_random_forest)),
+    "random forest, encoding": Candidate("encoding", _forest, _plain(_random_forest)),
+    "random forest, both": Candidate("both", _forest, _plain(_random_forest)),
     "nearest neighbours": Candidate(
-        "proxies", _neighbours, _plain(lambda found, seed: KNeighborsRegressor(**found), _ranks()), "baseline"
+        "proxies", _neighbours, _plain(lambda found, seed: KNeighborsRegressor(**found), _ranks())
     ),
-    "extra trees": Candidate("proxies", _forest, _plain(_extra), "better"),
-    "extra trees, ranked features": Candidate("proxies", _forest, _plain(_extra, _ranks()), "better"),
+    # What may beat the forest.
+    "extra trees": Candidate("proxies", _forest, _plain(_extra)),
+    "extra trees, ranked features": Candidate("proxies", _forest, _plain(_extra, _ranks())),
     "extra trees, log features": Candidate(
-        "proxies", _forest, _plain(_extra, FunctionTransformer(signed_log)), "better"
+        "proxies", _forest, _plain(_extra, FunctionTransformer(signed_log))
     ),
-    "extra trees, log error": Candidate(
-        "proxies",
-        _forest,
-        lambda found, seed: TransformedTargetRegressor(
-            _plain(_extra)(found, seed), func=log_error, inverse_func=accuracy_from
-        ),
-        "better",
-    ),
+    "extra trees, log error": Candidate("proxies", _forest, _on_log_error),
     "extra trees, target per dataset": Candidate(
-        "proxies", _forest, lambda found, seed: PerDataset(_plain(_extra)(found, seed)), "better"
+        "proxies", _forest, lambda found, seed: PerDataset(_plain(_extra)(found, seed))
     ),
-    "histogram boosting": Candidate("proxies", _histogram, _plain(_boosted), "better"),
-    "XGBoost": Candidate(
-        "proxies",
-        _xgboost,
-        _plain(lambda found, seed: XGBRegressor(random_state=seed, n_jobs=1, **found)),
-        "better",
-    ),
-    "CatBoost": Candidate(
-        "proxies",
-        _catboost,
-        _plain(
-            lambda found, seed: CatBoostRegressor(
-                random_seed=seed, thread_count=1, verbose=False, allow_writing_files=False, **found
-            )
-        ),
-        "better",
-    ),
+    "histogram boosting": Candidate("proxies", _histogram, _plain(_boosted)),
+    "XGBoost": Candidate("proxies", _xgboost, _plain(_xgb)),
+    "CatBoost": Candidate("proxies", _catboost, _plain(_cat)),
     "support vectors, ranked features": Candidate(
-        "proxies", _support, _plain(lambda found, seed: SVR(**found), _ranks(), StandardScaler()), "better"
+        "proxies", _support, _plain(lambda found, seed: SVR(**found), _ranks(), StandardScaler())
     ),
-    "stacking (untuned)": Candidate("proxies", None, _plain(_stack), "better"),
-    "extra trees, both": Candidate("both", _forest, _plain(_extra), "better"),
+    "stacking (untuned)": Candidate("proxies", None, _plain(_stack)),
+    "extra trees, both": Candidate("both", _forest, _plain(_extra)),
 }
 
 

@@ -12,10 +12,9 @@ import pandas as pd
 
 from zcp import benchmarks
 from zcp.benchmarks.measured import REGISTERED, accuracies, is_measured
-from zcp.collect import load_scores, scores_path
-from zcp.data.checksums import sha256
+from zcp.collect import load_scores, scores_digest, scores_path
 from zcp.ensemble.features import KEYS, encode
-from zcp.errors import InputError
+from zcp.errors import InputError, choose
 from zcp.proxies.population import AZ_NAS_PARTS, az_nas
 from zcp.versions import versions
 
@@ -34,7 +33,7 @@ class Examples:
         accuracy: what is predicted, percent, shape (rows,).
         labels: columns space, index, dataset; not features.
         target: name of the accuracy.
-        origin: the scores file, its SHA-256 and its settings, for provenance.
+        origin: the collection, its SHA-256 and its settings, for provenance.
     """
 
     features: pd.DataFrame
@@ -79,10 +78,9 @@ def available_target(wanted: str) -> str:
     Raises:
         InputError: if no such target exists.
     """
-    if wanted not in SPACES:
-        raise InputError(f"unknown target {wanted!r}; choose one of {', '.join(SPACES)}")
+    spaces = choose(SPACES, wanted, "target")
     try:
-        at_hand = all(wanted in benchmarks.load(space).targets for space in SPACES[wanted])
+        at_hand = all(wanted in benchmarks.load(space).targets for space in spaces)
     except InputError:
         at_hand = False
     return wanted if at_hand else "valid"
@@ -94,23 +92,24 @@ def targets_at_hand() -> list[str]:
 
 
 def read_examples(scores: str, target: str, proxies: Sequence[str] | None = None) -> Examples:
-    """Read a scores file and join it with the benchmarks' accuracies; networks not measured are left out.
+    """Read a collection and join it with the benchmarks' accuracies; networks not measured are left out.
 
-    AZ-NAS compares the networks of a population: all that the file holds of a (space, dataset). Its size is
-    noted in `origin["az_nas_N"]`. No accuracy takes part in it, but a network's value depends on the others.
+    AZ-NAS compares the networks of a population: all that the collection holds of a (space, dataset). Its
+    size is noted in `origin["az_nas_N"]`. No accuracy takes part in it, but a network's value depends on the
+    others.
 
     Args:
-        scores: a name in `data/scores`, or a path ending in .parquet.
+        scores: a name in `data/scores`, or the path of a folder.
         target: `test`, `test_12ep` or `valid`, or one that `zcp.accuracies` knows for another space.
         proxies: those to use, by name; all that there are where None.
 
     Raises:
-        InputError: if the file, the target or a benchmark is missing, or the rows cannot be used.
+        InputError: if the collection, the target or a benchmark is missing, or the rows cannot be used.
     """
     path, table = scores_path(scores), load_scores(scores)
     origin = {
         "scores": path.name,
-        "scores_sha256": sha256(path),
+        "scores_sha256": scores_digest(path),
         "scores_settings": table.attrs.get("settings", {}),
     }
     table, sizes = with_az_nas(table)

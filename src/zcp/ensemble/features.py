@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from zcp.data.datasets import DATASETS, get_dataset
@@ -53,7 +53,7 @@ def encode(scores: pd.DataFrame, proxies: Sequence[str] | None = None) -> pd.Dat
     return pd.concat([values, *one_hot], axis=1)
 
 
-class FiniteFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class FiniteFeatures(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     r"""Replace values that are not finite, column by column, by what the training rows teach.
 
     With $a$ and $b$ the least and greatest finite training value of a column, NaN and $-\infty$ (a proxy
@@ -81,13 +81,6 @@ class FiniteFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         values = np.where(np.isposinf(values), self.above_, values)
         finite: NDArray[np.float64] = np.where(np.isfinite(values), values, self.below_)
         return finite
-
-    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[np.object_]:
-        """Return the names of the columns, which stay as they were."""
-        names = getattr(self, "feature_names_in_", input_features)
-        if names is None:
-            names = [f"x{i}" for i in range(self.n_features_in_)]
-        return np.asarray(names, dtype=object)
 
     def __sklearn_tags__(self) -> object:
         tags = super().__sklearn_tags__()

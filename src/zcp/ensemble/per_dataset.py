@@ -17,9 +17,6 @@ class PerDataset(RegressorMixin, MetaEstimatorMixin, BaseEstimator):  # type: ig
 
     Both come from the training rows. A dataset without training rows gets those of all rows. The dataset is
     read off the one-hot columns `dataset=...` of X, a data frame.
-
-    Args:
-        regressor: any regressor.
     """
 
     def __init__(self, regressor: Any) -> None:

@@ -57,22 +57,16 @@ def predict_architecture(
     """Predict the accuracy of an architecture of a benchmark.
 
     It is scored with the settings of the training scores: weights, batches and noise are the same, so an
-    architecture that was collected gets the very features that it was collected with.
-
-    Args:
-        artefact: a fitted estimator.
-        space: `tss` or `sss`.
-        arch: architecture string, or index in the official order.
-        dataset: name of the dataset.
-        level: coverage of the interval, one that the artefact was calibrated for.
+    architecture that was collected gets the very features that it was collected with. `level` is the coverage
+    of the interval, one that the artefact was calibrated for.
 
     Raises:
         InputError: if the space, architecture, dataset or level is unknown.
     """
     index, _ = get_space(space).resolve(arch)
     base = artefact.scores["scores_settings"].get("seed", 0)
-    network = build(space, index, dataset, base)
-    return _predict(artefact, network, space, dataset, level, seed_for(base, space, index, dataset), None)
+    network, seed = build(space, index, dataset, base), seed_for(base, space, index, dataset)
+    return predict_network(artefact, network, dataset, population=space, level=level, seed=seed)
 
 
 def predict_network(
@@ -101,25 +95,12 @@ def predict_network(
     Raises:
         InputError: if the dataset, the population or the level is unknown, or the network cannot be scored.
     """
-    return _predict(artefact, network, population, dataset, level, seed, batches)
-
-
-def _predict(
-    artefact: Artefact,
-    network: nn.Module,
-    space: str,
-    dataset: str,
-    level: float,
-    seed: int,
-    batches: Sequence[Batch] | None,
-) -> Prediction:
     get_dataset(dataset)
-    width = artefact.width(space, dataset, level)
+    width = artefact.width(population, dataset, level)
     notes: list[str] = []
     if batches is None:
-        batches, note = _choose_batches(artefact.scores["scores_settings"], dataset)
-        notes += note
-    features = _score(artefact, network, space, dataset, batches, seed, notes)
+        batches, notes = _choose_batches(artefact.scores["scores_settings"], dataset)
+    features = _score(artefact, network, population, dataset, batches, seed, notes)
     accuracy = float(artefact.estimator.predict(pd.DataFrame([features]))[0])
     low, high = max(accuracy - width, 0.0), min(accuracy + width, 100.0)
     return Prediction(accuracy, low, high, level, features, tuple(notes))

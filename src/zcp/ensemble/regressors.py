@@ -12,7 +12,7 @@ from sklearn.tree import DecisionTreeRegressor
 from xgboost import XGBRegressor
 
 from zcp.ensemble.features import FiniteFeatures
-from zcp.errors import InputError
+from zcp.errors import choose
 
 # Named as in the paper's table, cheapest first. Each maps a seed to an estimator; parallelism, if
 # any, is over fits.
@@ -47,9 +47,7 @@ def build_regressor(name: str, seed: int, *, standardize: bool = False) -> Pipel
     Raises:
         InputError: if there is none of that name.
     """
-    if name not in REGRESSORS:
-        raise InputError(f"unknown regressor {name!r}; choose one of {', '.join(REGRESSORS)}")
-    return build_pipeline(REGRESSORS[name](seed), standardize=standardize)
+    return build_pipeline(choose(REGRESSORS, name, "regressor")(seed), standardize=standardize)
 
 
 def build_forest(seed: int, **hyperparameters: Any) -> Pipeline:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupShuffleSplit
 
 from zcp.ensemble.examples import Examples
-from zcp.errors import InputError
+from zcp.errors import InputError, choose
 from zcp.spaces.isomorphism import name_classes
 from zcp.statistics.seeding import seed_for
 
@@ -52,9 +52,13 @@ def split(examples: Examples, scheme: str, seed: int) -> Split:
     Raises:
         InputError: if the scheme is unknown or the rows are too few for three parts.
     """
-    if scheme not in SCHEMES:
-        raise InputError(f"unknown scheme {scheme!r}; choose one of {', '.join(SCHEMES)}")
-    return SCHEMES[scheme](examples, np.random.default_rng(seed_for("split", scheme, seed)))
+    groups = choose(SCHEMES, scheme, "scheme")(examples)
+    rng = np.random.default_rng(seed_for("split", scheme, seed))
+    if scheme == "stratified":
+        rows = oversample(examples.accuracy, rng)
+        return Split(*(rows[part] for part in _by_groups(np.arange(len(rows)), rng)))
+    parts = _by_groups(groups, rng)
+    return _oversample_parts(parts, examples.accuracy, rng) if scheme.startswith("stratified") else parts
 
 
 def oversample(accuracy: pd.Series, rng: np.random.Generator) -> Positions:
@@ -88,40 +92,28 @@ def _cut(groups: NDArray[Any], held: int, rng: np.random.Generator) -> tuple[Pos
     return kept, left_out
 
 
-def _random(examples: Examples, rng: np.random.Generator) -> Split:
-    return _by_groups(np.arange(len(examples)), rng)
+def _oversample_parts(parts: Split, accuracy: pd.Series, rng: np.random.Generator) -> Split:
+    return Split(*(part[oversample(accuracy.iloc[part], rng)] for part in parts))
 
 
-def _grouped(examples: Examples, rng: np.random.Generator) -> Split:
-    return _by_groups(examples.architectures.to_numpy(), rng)
+def _rows(examples: Examples) -> NDArray[Any]:
+    return np.arange(len(examples))
 
 
-def _stratified(examples: Examples, rng: np.random.Generator) -> Split:
-    rows = oversample(examples.accuracy, rng)
-    return Split(*(rows[part] for part in _by_groups(np.arange(len(rows)), rng)))
+def _architectures(examples: Examples) -> NDArray[Any]:
+    return examples.architectures.to_numpy()
 
 
-def _stratified_after(examples: Examples, rng: np.random.Generator) -> Split:
-    return _oversample_parts(_random(examples, rng), examples, rng)
+def _classes(examples: Examples) -> NDArray[Any]:
+    return name_classes(examples.labels).to_numpy()
 
 
-def _isomorphic(examples: Examples, rng: np.random.Generator) -> Split:
-    return _by_groups(name_classes(examples.labels).to_numpy(), rng)
-
-
-def _stratified_isomorphic(examples: Examples, rng: np.random.Generator) -> Split:
-    return _oversample_parts(_isomorphic(examples, rng), examples, rng)
-
-
-def _oversample_parts(parts: Split, examples: Examples, rng: np.random.Generator) -> Split:
-    return Split(*(part[oversample(examples.accuracy.iloc[part], rng)] for part in parts))
-
-
-SCHEMES: dict[str, Callable[[Examples, np.random.Generator], Split]] = {
-    "random": _random,
-    "grouped": _grouped,
-    "stratified": _stratified,
-    "stratified_after": _stratified_after,
-    "isomorphic": _isomorphic,
-    "stratified_isomorphic": _stratified_isomorphic,
+#: Scheme -> the groups whose rows stay in one part.
+SCHEMES: dict[str, Callable[[Examples], NDArray[Any]]] = {
+    "random": _rows,
+    "grouped": _architectures,
+    "stratified": _rows,
+    "stratified_after": _rows,
+    "isomorphic": _classes,
+    "stratified_isomorphic": _classes,
 }

@@ -1,7 +1,7 @@
 """Sizes: the baselines that every proxy must beat."""
 
 from zcp.proxies.registry import proxy
-from zcp.statistics.flops import biases, multiply_accumulates
+from zcp.statistics.flops import counted_as_nats_bench
 from zcp.statistics.network import Statistics
 
 
@@ -18,4 +18,4 @@ def flops(s: Statistics) -> float:
     As NATS-Bench counts convolutions and linear layers; norms, activations, pooling and sums do not count.
     The products of attention, of which NATS-Bench has none, count as well; `zcp.flops` shows them by module.
     """
-    return sum(multiply_accumulates(call) + biases(call) for call in s.shapes.calls) / 1e6
+    return counted_as_nats_bench(s.shapes.calls) / 1e6

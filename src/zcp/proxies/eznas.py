@@ -46,9 +46,7 @@ def eznas_literal(s: Statistics) -> float | Later[float]:
 def program_score(s: Statistics, text: str) -> float | Later[float]:
     """Return the mean over triples of a program's value; triples without a finite value do not count.
 
-    Args:
-        s: the statistics.
-        text: the program, over the features of `zcp.statistics.eznas_triples`.
+    The program is over the features of `zcp.statistics.eznas_triples`.
 
     Raises:
         InputError: if the program is malformed.

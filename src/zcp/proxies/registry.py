@@ -61,6 +61,8 @@ class Proxy:
 
 
 REGISTRY: dict[str, Proxy] = {}
+#: File of proxies that could not be imported -> why.
+BROKEN: dict[str, str] = {}
 
 
 #: Group of entry points under which packages announce modules that register proxies.
@@ -158,7 +160,7 @@ def get_proxy(name: str) -> Proxy:
     """Return the proxy called `name`.
 
     Raises:
-        InputError: if there is none; the message lists the near ones.
+        InputError: if there is none; the message lists the near ones, and files that could not be imported.
     """
     if name not in REGISTRY:
         load_announced()
@@ -166,7 +168,8 @@ def get_proxy(name: str) -> Proxy:
         return REGISTRY[name]
     near = difflib.get_close_matches(name, REGISTRY)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose of {', '.join(REGISTRY)}"
-    raise InputError(f"unknown proxy {name!r}; {hint}")
+    missing = "".join(f"; what {file} defines is missing: {why}" for file, why in BROKEN.items())
+    raise InputError(f"unknown proxy {name!r}; {hint}{missing}")
 
 
 def proxy_of_version(name: str, version: int) -> Proxy:

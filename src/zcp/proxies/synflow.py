@@ -32,6 +32,7 @@ def synflow_bn(s: Statistics) -> Tensor:
     r"""`synflow` with norms in place, in training mode: another number, and no product of all weights.
 
     Each channel is normalised over the positions of the one image of ones. A dead network gives 0. Away from
-    the border of that image all units tie, so that rounding may decide which fire, and with them the value.
+    the border of that image all units tie, so that rounding may decide which fire, and with them the value:
+    `zcp golden` names where; trained weights are moved more than fresh ones.
     """
     return torch.stack([saliency.sum() for saliency in s.synaptic_saliency_bn]).sum()

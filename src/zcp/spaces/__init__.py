@@ -1,12 +1,13 @@
 """Search spaces: an architecture string or its official index on one side, a torch network on the other."""
 
+from inspect import signature
 from typing import TypeVar
 
 import torch
 from torch import nn
 
 from zcp.data.datasets import get_dataset
-from zcp.errors import InputError
+from zcp.errors import InputError, choose
 from zcp.spaces.base import Space
 from zcp.spaces.darts import DartsSpace
 from zcp.spaces.sss import SizeSpace
@@ -32,7 +33,7 @@ def register_space(kind: S) -> S:
     have the attributes `stem` and `cells`.
 
     Raises:
-        InputError: if there is a space of that name.
+        InputError: if there is a space of that name, or the class lacks a member.
 
     Example:
         >>> @register_space
@@ -52,11 +53,25 @@ def register_space(kind: S) -> S:
         86
         >>> del ALL_SPACES["widths"]
     """
+    if missing := _missing(kind):
+        raise InputError(f"the search space {kind.__name__} lacks {', '.join(missing)}; see zcp.Space")
     space = kind()
     if space.name in ALL_SPACES:
         raise InputError(f"there is a search space {space.name!r} already; choose another name")
     ALL_SPACES[space.name] = space
     return kind
+
+
+def _missing(kind: type[Space]) -> list[str]:
+    """Return what a class needs to be a search space and does not have."""
+    if found := sorted(getattr(kind, "__abstractmethods__", ())):
+        return found
+    space = kind()
+    try:
+        signature(space.network).bind("", 10, 3)
+    except TypeError:
+        found.append("network(arch, classes, channels)")
+    return [name for name in ("name", "size") if not hasattr(space, name)] + found
 
 
 def get_space(name: str) -> Space:
@@ -65,10 +80,7 @@ def get_space(name: str) -> Space:
     Raises:
         InputError: if there is none of that name.
     """
-    try:
-        return ALL_SPACES[name]
-    except KeyError:
-        raise InputError(f"unknown search space {name!r}; choose one of {', '.join(ALL_SPACES)}") from None
+    return choose(ALL_SPACES, name, "search space")
 
 
 def build(space: str, arch: str | int, dataset: str = "cifar10", seed: int = 0) -> nn.Module:

@@ -3,7 +3,7 @@
 The order inside an edge is ReLU, convolution, batch normalisation, and no convolution has a bias.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -56,15 +56,12 @@ def operation(name: str, inputs: int, outputs: int) -> nn.Module:
     return Zero()
 
 
-class Cell(nn.Module):
-    """Four nodes; each is the sum of the operations on its incoming edges; the output is the last."""
+class Nodes(nn.Module):
+    """Four nodes; each is the sum of its incoming edges, modules in the order of `EDGES`; gives the last."""
 
-    def __init__(self, operations: Sequence[str], inputs: int, outputs: int) -> None:
+    def __init__(self, edges: Iterable[nn.Module]) -> None:
         super().__init__()
-        self.edges = nn.ModuleList(
-            operation(name, inputs if source == 0 else outputs, outputs)
-            for name, (source, _) in zip(operations, EDGES, strict=True)
-        )
+        self.edges = nn.ModuleList(edges)
 
     def forward(self, x: Tensor) -> Tensor:
         nodes = [x]
@@ -73,6 +70,16 @@ class Cell(nn.Module):
             terms = [next(edges)(nodes[source]) for source in range(node)]
             nodes.append(sum(terms[1:], terms[0]))
         return nodes[-1]
+
+
+class Cell(Nodes):
+    """A cell of NATS-Bench, with one of `OPERATIONS` on each edge."""
+
+    def __init__(self, operations: Sequence[str], inputs: int, outputs: int) -> None:
+        super().__init__(
+            operation(name, inputs if source == 0 else outputs, outputs)
+            for name, (source, _) in zip(operations, EDGES, strict=True)
+        )
 
 
 class Residual(nn.Module):
@@ -114,3 +121,17 @@ class CellNetwork(nn.Module):
         pooled = self.global_pooling(self.lastact(x))
         logits: Tensor = self.classifier(torch.flatten(pooled, 1))
         return logits
+
+
+def chain(
+    widths: Sequence[int], cell: Callable[[int], nn.Module], repeats: int, classes: int, channels: int = 3
+) -> CellNetwork:
+    """Return a network of stages of these widths, residual blocks between them.
+
+    A stage has `repeats` cells, each of which `cell` makes for a width, which it keeps.
+    """
+    body: list[nn.Module] = []
+    for stage, width in enumerate(widths):
+        body += [Residual(widths[stage - 1], width)] if stage else []
+        body += [cell(width) for _ in range(repeats)]
+    return CellNetwork(widths[0], body, widths[-1], classes, channels)

@@ -8,8 +8,9 @@ first; sources 0 and 1 are the outputs of the two cells before, 2 to 4 the nodes
 from ast import literal_eval
 from functools import cache
 from itertools import combinations, product
-from math import comb
+from math import comb, prod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +26,8 @@ OPERATIONS = (
 )  # fmt: skip
 NODES = 4
 WIDTH, CELLS, REDUCTIONS = 32, 8, (2, 5)
+#: How many choices each node has, of the normal cell and then of the reduction cell.
+SHAPE = tuple(comb(node + 2, 2) * len(OPERATIONS) ** 2 for node in range(NODES)) * 2
 
 Edge = tuple[int, int]
 Genotype = tuple[tuple[Edge, ...], tuple[Edge, ...]]
@@ -171,51 +174,17 @@ class DartsSpace(Space):
     """
 
     name = "darts"
-    size = 1
-    for _node in range(NODES):
-        size *= comb(_node + 2, 2) * len(OPERATIONS) ** 2
-    size **= 2
+    size = prod(SHAPE)
 
     def arch(self, index: int) -> str:
-        remainder, pairs = self.check_index(index), []
-        for choices in reversed([*_choices(), *_choices()]):
-            remainder, digit = divmod(remainder, len(choices))
-            pairs.append(choices[digit])
-        edges = [edge for pair in reversed(pairs) for edge in pair]
+        digits = np.unravel_index(self.check_index(index), SHAPE)
+        edges = [e for choices, k in zip(_choices() * 2, digits, strict=True) for e in choices[k]]
         return str([edges[: 2 * NODES], edges[2 * NODES :]])
 
     def index(self, arch: str) -> int:
-        index = 0
-        for cell in parse_genotype(arch):
-            for node in range(NODES):
-                pair = (cell[2 * node], cell[2 * node + 1])
-                index = index * len(_choices()[node]) + _positions()[node][pair]
-        return index
+        pairs = [cell[k : k + 2] for cell in parse_genotype(arch) for k in range(0, 2 * NODES, 2)]
+        digits = [positions[pair] for positions, pair in zip(_positions() * 2, pairs, strict=True)]
+        return int(np.ravel_multi_index(digits, SHAPE))
 
     def network(self, arch: str, classes: int, channels: int = 3) -> nn.Module:
         return DartsNetwork(parse_genotype(arch), classes, channels)
-
-    def params(self, arch: str, classes: int, channels: int = 3) -> int:
-        """Return the number of trainable parameters for images of `channels` channels, from a closed form."""
-        genotype, stem_width = parse_genotype(arch), 3 * WIDTH
-        width, inputs, total = WIDTH, (stem_width, stem_width), (9 * channels + 2) * stem_width
-        for number in range(CELLS):
-            is_reduction = number in REDUCTIONS
-            width *= 2 if is_reduction else 1
-            total += (sum(inputs) + 4) * width
-            total += sum(
-                _edge_params(code, width, is_reduction and source < 2)
-                for source, code in genotype[is_reduction]
-            )
-            inputs = (inputs[1], NODES * width)
-        return total + (NODES * width + 1) * classes
-
-
-def _edge_params(code: int, width: int, is_strided: bool) -> int:
-    name = OPERATIONS[code]
-    if name == "skip_connect":
-        return width**2 if is_strided else 0
-    if "conv" not in name:
-        return 0
-    kernel = 5 if name.endswith("5x5") else 3
-    return (kernel**2 + width) * width * (2 if name.startswith("sep") else 1)

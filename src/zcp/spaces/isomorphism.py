@@ -19,44 +19,13 @@ from zcp.spaces.cells import EDGES
 from zcp.spaces.tss import parse_cell
 
 NODES = 4
-DEAD = "#"  # how the benchmark writes a node or edge that carries nothing
-
-
-def benchmark_form(arch: str) -> str:
-    """Return the text by which the benchmark compares cells.
-
-    Args:
-        arch: architecture string of the topology space.
-
-    Raises:
-        InputError: if it is malformed.
-
-    Example:
-        >>> benchmark_form("|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
-        '#+#+0'
-    """
-    written = {0: "0"}
-    operations = dict(zip(EDGES, parse_cell(arch), strict=True))
-    for node in range(1, NODES):
-        terms = []
-        for source in range(node):
-            operation, value = operations[source, node], written[source]
-            if operation == "none" or value == DEAD:
-                terms.append(DEAD)
-            else:
-                terms.append(value if operation == "skip_connect" else f"({value})@{operation}")
-        written[node] = "+".join(sorted(terms))
-    return written[NODES - 1]
 
 
 def canonical_form(arch: str) -> str:
     """Return the cell's output as a flat, sorted sum in which nothing dead is left; empty for a dead cell.
 
-    Args:
-        arch: architecture string of the topology space.
-
     Raises:
-        InputError: if it is malformed.
+        InputError: if the architecture string is malformed.
 
     Example:
         >>> canonical_form("|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
@@ -84,10 +53,8 @@ def _form(index: int) -> str:
 def name_classes(labels: pd.DataFrame) -> pd.Series:
     """Return one name a class of networks that are the same.
 
-    A dead cell, and every architecture of the size space, is a class of its own.
-
-    Args:
-        labels: columns space, index.
+    A dead cell, and every architecture of the size space, is a class of its own. `labels` has the columns
+    space and index.
     """
     names = [
         f"tss:{_form(index)}" if space == "tss" and _form(index) else f"{space}:{index}"

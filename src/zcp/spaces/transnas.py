@@ -5,19 +5,22 @@ tasks differ in what follows the cells only.
 """
 
 from ast import literal_eval
-from collections.abc import Iterator
-from itertools import product
+from collections.abc import Callable
+from functools import cache
+from math import prod
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zcp.errors import InputError
 from zcp.spaces.base import Space
-from zcp.spaces.cells import EDGES, convolution, relu_conv_bn
+from zcp.spaces.cells import EDGES, Nodes, convolution, relu_conv_bn
 
 #: By code. An architecture string is the tuple of the codes of `EDGES`.
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
+SHAPE = (len(OPERATIONS),) * len(EDGES)
 STEM_WIDTH = 64
 #: (channels, cells) of each stage; its first cell halves the size.
 STAGES = ((128, 4), (256, 4), (512, 2))
@@ -79,22 +82,14 @@ def _operation(code: int, inputs: int, outputs: int, stride: int) -> nn.Module:
     return relu_conv_bn(inputs, outputs, 1 if code == 2 else 3, stride)
 
 
-class MicroCell(nn.Module):
-    """Four nodes; each is the sum of its edges; edges that leave the input carry the stride."""
+class MicroCell(Nodes):
+    """A cell whose edges that leave the input carry the stride."""
 
     def __init__(self, codes: tuple[int, ...], inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.edges = nn.ModuleList(
+        super().__init__(
             _operation(code, outputs if source else inputs, outputs, 1 if source or inputs == outputs else 2)
             for code, (source, _) in zip(codes, EDGES, strict=True)
         )
-
-    def forward(self, x: Tensor) -> Tensor:
-        nodes, edges = [x], iter(self.edges)
-        for node in range(1, 4):
-            terms = [next(edges)(nodes[source]) for source in range(node)]
-            nodes.append(sum(terms[1:], terms[0]))
-        return nodes[-1]
 
 
 class MicroNetwork(nn.Module):
@@ -133,46 +128,37 @@ class TransNASSpace(Space):
     """The micro space of TransNAS-Bench-101 (Duan et al. 2021), in the order of its codes."""
 
     name = "transnas"
-    size = len(OPERATIONS) ** len(EDGES)
-    _cells = tuple(product(range(len(OPERATIONS)), repeat=len(EDGES)))
+    size = prod(SHAPE)
 
     def arch(self, index: int) -> str:
-        return str(self._cells[self.check_index(index)])
+        return str(tuple(map(int, np.unravel_index(self.check_index(index), SHAPE))))
 
     def index(self, arch: str) -> int:
-        index = 0
-        for code in parse_codes(arch):
-            index = index * len(OPERATIONS) + code
-        return index
+        return int(np.ravel_multi_index(parse_codes(arch), SHAPE))
 
     def network(self, arch: str, classes: int, channels: int = 3) -> nn.Module:
         return MicroNetwork(parse_codes(arch), classes, channels)
 
-    def params(self, arch: str, classes: int, channels: int = 3) -> int:
-        """Return the number of trainable parameters for images of `channels` channels, from a closed form."""
-        half = STEM_WIDTH // 2
-        stem = (9 * channels + 2) * half + (9 * half + 2) * STEM_WIDTH
-        edges = sum(weights + 2 * width * count for weights, width, _, count in _edges(parse_codes(arch)))
-        return int(stem + edges + (STAGES[-1][0] + 1) * classes)
+    # The whole space is counted at once, so a network is not built for each cell.
+    def params(self, arch: str, classes: int) -> int:
+        return _sum_edges(super().params, arch, classes)
 
     def flops(self, arch: str, classes: int, resolution: int) -> int:
-        """See `Space.flops`; from a closed form, for a resolution that is a multiple of 32."""
-        half = STEM_WIDTH // 2
-        stem = 27 * half * (resolution // 2) ** 2 + 9 * half * STEM_WIDTH * (resolution // 4) ** 2
-        edges = sum(
-            weights * (resolution // (8 * 2**stage)) ** 2
-            for weights, _, stage, _ in _edges(parse_codes(arch))
-        )
-        return int(stem + edges + (STAGES[-1][0] + 1) * classes)
+        return _sum_edges(super().flops, arch, classes, resolution)
 
 
-def _edges(codes: tuple[int, ...]) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (weights of convolutions, width, stage, number of batch norms) of each edge in each stage."""
-    for stage, (width, cells) in enumerate(STAGES):
-        for code, (source, _) in zip(codes, EDGES, strict=True):
-            # Only the first cell of a stage has other inputs, half as wide.
-            inputs = width * cells - (width // 2 if source == 0 else 0)
-            if code >= 2:
-                yield inputs * width * (1 if code == 2 else 9), width, stage, cells
-            elif code == 1 and source == 0:
-                yield width // 2 * width, width, stage, 1
+def _sum_edges(count: Callable[..., int], arch: str, *arguments: int) -> int:
+    empty, added = _count_edges(count, *arguments)
+    return empty + sum(added[edge][code] for edge, code in enumerate(parse_codes(arch)))
+
+
+@cache
+def _count_edges(count: Callable[..., int], *arguments: int) -> tuple[int, list[list[int]]]:
+    """Return the count of the cell without operations, and what each code of each edge adds to it."""
+
+    def alone(edge: int, code: int) -> int:
+        return count(str((0,) * edge + (code,) + (0,) * (len(EDGES) - edge - 1)), *arguments)
+
+    empty = alone(0, 0)
+    codes = range(len(OPERATIONS))
+    return empty, [[alone(edge, code) - empty for code in codes] for edge in range(len(EDGES))]

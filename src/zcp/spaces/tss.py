@@ -9,7 +9,7 @@ from torch import nn
 
 from zcp.errors import InputError
 from zcp.spaces.base import Space
-from zcp.spaces.cells import EDGES, OPERATIONS, Cell, CellNetwork, Residual
+from zcp.spaces.cells import EDGES, OPERATIONS, Cell, chain
 
 WIDTHS = (16, 32, 64)
 CELLS_PER_STAGE = 5
@@ -79,14 +79,7 @@ class TopologySpace(Space):
 
     def network(self, arch: str, classes: int, channels: int = 3) -> nn.Module:
         operations = parse_cell(arch)
-        cells: list[nn.Module] = []
-        previous = WIDTHS[0]
-        for width in WIDTHS:
-            if width != previous:
-                cells.append(Residual(previous, width))
-            cells += [Cell(operations, width, width) for _ in range(CELLS_PER_STAGE)]
-            previous = width
-        return CellNetwork(WIDTHS[0], cells, WIDTHS[-1], classes, channels)
+        return chain(WIDTHS, lambda width: Cell(operations, width, width), CELLS_PER_STAGE, classes, channels)
 
     def params(self, arch: str, classes: int) -> int:
         count = Counter(parse_cell(arch))

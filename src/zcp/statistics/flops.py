@@ -1,6 +1,7 @@
 """Multiply-accumulates of the operations of a network."""
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -42,6 +43,11 @@ def biases(call: Call) -> int:
     if call.kind == "convolution" or name == "linear":
         return call.output.numel() * (_given(call, 2, "bias") is not None)
     return call.output.numel() * (name == "addmm" and is_parameter(call.args[0]))
+
+
+def counted_as_nats_bench(calls: Iterable[Call]) -> int:
+    """Return multiply-accumulates and biases together."""
+    return sum(multiply_accumulates(call) + biases(call) for call in calls)
 
 
 def _given(call: Call, place: int, name: str) -> Any:

@@ -32,6 +32,7 @@ ABSOLUTE_CAPS = {
 #: Largest tolerance of all others, errors, widths and scores, as a share of the deposited value.
 RELATIVE_CAP = 0.01
 NEVER = "never deposited"
+UNMEASURED = "no spread was measured: the resolution of the deposit"
 PARTS = ("deposited", "difference", "tolerance", "agrees", "basis")
 SPREADS = ["deposit", "table", "quantity", "group", "spread", "perturbations", "settings"]
 
@@ -91,8 +92,7 @@ def agree(
     for column in measured:
         spread, basis = _spreads(read_spreads() if spreads is None else spreads, column, both, by)
         deposited = both[f"{column}_deposited"].to_numpy(float)
-        lost = share * np.abs(np.nan_to_num(deposited, posinf=0.0, neginf=0.0))
-        allowed = FACTOR * spread + resolution + lost
+        allowed = FACTOR * spread + resolution + share * _sizes(deposited)
         most = largest_tolerance(column, deposited) if cap is None else cap
         _compare(both, column, known, allowed, allowed <= most, basis)
     for column in exact:
@@ -102,13 +102,18 @@ def agree(
 
 def largest_tolerance(quantity: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the cap of each value's tolerance, shape (n,): beyond it a comparison would say nothing."""
-    share = RELATIVE_CAP * np.abs(np.nan_to_num(values, posinf=0.0, neginf=0.0))
+    share = RELATIVE_CAP * _sizes(values)
     # What is almost nothing has no share: the resolution of the deposit is allowed in any case.
     return (
         np.full(len(values), ABSOLUTE_CAPS.get(quantity))
         if quantity in ABSOLUTE_CAPS
         else share.clip(min=RESOLUTION)
     )
+
+
+def _sizes(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return absolute values, 0 for what is not finite."""
+    return np.abs(np.nan_to_num(values, posinf=0.0, neginf=0.0))
 
 
 def tabulate(compared: pd.DataFrame) -> pd.DataFrame:
@@ -205,7 +210,7 @@ def _spreads(
 
 def _basis(group: dict[Any, Any] | None) -> str:
     if group is None:
-        return "no spread was measured: the resolution of the deposit"
+        return UNMEASURED
     runs = f"{group['perturbations']:.0f} perturbations, {group['settings']:.0f} settings"
     return f"{FACTOR:g} x {group['spread']:.1e} ({runs}) and the resolution of the deposit"
 

@@ -16,12 +16,9 @@ GROUPS = {False: "data-independent", True: "data-dependent"}
 def catalogue(
     networks: Mapping[str, nn.Module], batches: Sequence[Batch], proxies: Sequence[str]
 ) -> pd.DataFrame:
-    """Score each network once with all proxies, and tell what each proxy needs of it.
+    """Score each network once with all proxies, on two batches or more, and tell what each proxy needs of it.
 
-    Args:
-        networks: by the name of their column; the first is the one that passes are counted on.
-        batches: two or more.
-        proxies: names.
+    Networks are by the name of their column; passes are counted on the first.
 
     Returns:
         One row a proxy, data-independent ones first: proxy, group, reads, weights (initialisation), passes

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from functools import wraps
+from itertools import product
 from pathlib import Path
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 STYLE = Path(__file__).with_name("zcp.mplstyle")
@@ -29,13 +31,30 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return drawn
 
 
+def panels(count: int, columns: int, size: tuple[float, float], **shared: Any) -> tuple[Figure, list[Axes]]:
+    """Return a figure with `count` axes of `size` inches, in rows of `columns`."""
+    columns = min(count, columns)
+    rows = -(-count // columns)
+    figsize = (size[0] * columns, size[1] * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=figsize, squeeze=False, **shared)
+    for axis in axes.flat[count:]:
+        axis.set_visible(False)
+    return figure, list(axes.flat[:count])
+
+
+def legend_above(figure: Figure, axis: Axes, columns: int) -> None:
+    """Draw the legend of one of several panels above all of them."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns, fontsize="small")
+
+
 @styled
 def plot_histograms(counts: pd.DataFrame, width: float) -> Figure:
     """Draw one histogram of accuracies a cell, spaces as rows (columns: space, dataset, low, count)."""
     spaces, datasets = counts["space"].unique(), counts["dataset"].unique()
     size = (9, 2.5 * len(spaces))
     figure, axes = plt.subplots(len(spaces), len(datasets), figsize=size, squeeze=False, sharex="col")
-    for (i, space), (j, dataset) in ((a, b) for a in enumerate(spaces) for b in enumerate(datasets)):
+    for (i, space), (j, dataset) in product(enumerate(spaces), enumerate(datasets)):
         cell = counts[(counts["space"] == space) & (counts["dataset"] == dataset)]
         axes[i, j].bar(cell["low"], cell["count"], width, align="edge", color=f"C{i}")
         axes[i, j].set_title(f"{dataset}, {SPACE_TITLES[space]}")
@@ -46,10 +65,7 @@ def plot_histograms(counts: pd.DataFrame, width: float) -> Figure:
 
 @styled
 def plot_elimination(steps: pd.DataFrame, picks: dict[str, int]) -> Figure:
-    """Draw RMSE with its interval and seconds against the number of features.
-
-    Columns: count, rmse, low, high, seconds.
-    """
+    """Draw RMSE with its interval, and seconds, by number of features (count, rmse, low, high, seconds)."""
     figure, (above, below) = plt.subplots(2, 1, figsize=(7, 5), sharex=True)
     above.fill_between(steps["count"], steps["low"], steps["high"], color="C0", alpha=0.2, linewidth=0)
     above.plot(steps["count"], steps["rmse"], "o-", color="C0")
@@ -70,9 +86,8 @@ def plot_selected(steps: pd.DataFrame) -> Figure:
     order = max(chosen, key=len)
     kept = np.array([[feature in subset for subset in chosen] for feature in order])
     figure, axis = plt.subplots(figsize=(7, 0.26 * len(order) + 1))
-    axis.pcolormesh(
-        steps["count"], np.arange(len(order)), kept, cmap="Blues", vmin=0, vmax=1.4, edgecolors="white"
-    )
+    colours: dict[str, Any] = {"cmap": "Blues", "vmin": 0, "vmax": 1.4, "edgecolors": "white"}
+    axis.pcolormesh(steps["count"], np.arange(len(order)), kept, **colours)
     axis.set_yticks(range(len(order)), order)
     axis.invert_yaxis()
     axis.grid(False)
@@ -84,22 +99,22 @@ def plot_selected(steps: pd.DataFrame) -> Figure:
 def plot_tuning(trials: pd.DataFrame) -> Figure:
     """Draw each trial's RMSE and the best so far, a panel an ensemble (trial, rmse, best, ensemble)."""
     names = trials["ensemble"].unique()
-    figure, axes = plt.subplots(1, len(names), figsize=(4.5 * len(names), 3.2), squeeze=False)
-    for axis, name in zip(axes[0], names, strict=True):
+    figure, axes = panels(len(names), len(names), (4.5, 3.2))
+    for axis, name in zip(axes, names, strict=True):
         mine = trials[trials["ensemble"] == name]
         axis.plot(mine["trial"], mine["rmse"], ".", color="C4", label="trial")
         axis.step(mine["trial"], mine["best"], where="post", color="C1", label="best so far")
         axis.set(title=name, xlabel="trial")
-    axes[0, 0].set_ylabel("validation RMSE")
-    axes[0, 0].legend()
+    axes[0].set_ylabel("validation RMSE")
+    axes[0].legend()
     return figure
 
 
 @styled
 def plot_importances(shares: dict[str, pd.Series], least: float = 0.03) -> Figure:
     """Draw one panel of bars an ensemble; shares below `least` are summed as Others."""
-    figure, axes = plt.subplots(1, len(shares), figsize=(4.5 * len(shares), 3.4), squeeze=False)
-    for axis, (name, share) in zip(axes[0], shares.items(), strict=True):
+    figure, axes = panels(len(shares), len(shares), (4.5, 3.4))
+    for axis, (name, share) in zip(axes, shares.items(), strict=True):
         shown = share[share >= least].sort_values()
         rest = share[share < least]
         if len(rest):
@@ -125,8 +140,7 @@ def plot_predictions(predicted: np.ndarray, measured: np.ndarray, cells: Sequenc
 @styled
 def plot_heatmap(values: pd.DataFrame, label: str, low: float = 0.0, high: float = 1.0) -> Figure:
     """Draw a matrix with its numbers, rows and columns named by the frame."""
-    size = (0.62 * values.shape[1] + 3, 0.3 * values.shape[0] + 1.4)
-    figure, axis = plt.subplots(figsize=size)
+    figure, axis = plt.subplots(figsize=(0.62 * values.shape[1] + 3, 0.3 * values.shape[0] + 1.4))
     colours = "cividis" if low >= 0 else "PuOr"
     sns.heatmap(values, vmin=low, vmax=high, annot=True, fmt=".2f", cmap=colours, ax=axis,
                 annot_kws={"fontsize": 7}, cbar_kws={"label": label})  # fmt: skip
@@ -140,11 +154,10 @@ def plot_errors(summary: pd.DataFrame) -> Figure:
     names = summary["regressor"].unique()[::-1]
     figure, axis = plt.subplots(figsize=(7, 4))
     for number, (data, mine) in enumerate(summary.groupby("data", sort=False)):
-        rows = mine.set_index("regressor").reindex(names)
+        rows = mine.set_index("regressor").reindex(names).fillna({"std": 0})
         place = np.arange(len(names)) - 0.18 * (number - 1.5)
-        axis.errorbar(
-            rows["mean"], place, xerr=rows["std"].fillna(0), fmt="osD^"[number % 4], label=data, capsize=2
-        )
+        marker = "osD^"[number % 4]
+        axis.errorbar(rows["mean"], place, xerr=rows["std"], fmt=marker, label=data, capsize=2)
     axis.set(xscale="log", xlabel="validation RMSE (percentage points)")
     axis.set_yticks(range(len(names)), names)
     figure.legend(loc="outside upper center", ncols=4, fontsize="small")
@@ -182,26 +195,20 @@ def plot_intervals(
 
 @styled
 def plot_curves(summary: pd.DataFrame, labels: dict[str, str]) -> Figure:
-    """Draw Kendall's correlation against the number of trained networks, a panel a cell, with bands.
+    """Draw Kendall's correlation against the number of trained networks, a panel a cell.
 
-    Args:
-        summary: columns space, dataset, model, size, kendall, std; the band is one deviation.
-        labels: model -> legend entry, in the order of drawing.
+    Columns: space, dataset, model, size, kendall, std (the band). `labels` maps models to legend entries.
     """
     cells = list(summary.groupby(["space", "dataset"]))
-    columns = min(3, len(cells))
-    rows = -(-len(cells) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(3.2 * columns, 2.7 * rows), squeeze=False, sharey=True
-    )
-    for axis, ((space, dataset), cell) in zip(axes.flat, cells, strict=False):
+    figure, axes = panels(len(cells), 3, (3.2, 2.7), sharey=True)
+    for axis, ((space, dataset), cell) in zip(axes, cells, strict=True):
         for number, (model, label) in enumerate(labels.items()):
             mine = cell[cell["model"] == model].sort_values("size")
             axis.plot(mine["size"], mine["kendall"], "os^D"[number % 4] + "-", markersize=3, label=label)
             low, high = (mine["kendall"] + sign * mine["std"].astype(float).fillna(0) for sign in (-1, 1))
             axis.fill_between(mine["size"], low, high, alpha=0.2)
         axis.set(title=f"{dataset}, {SPACE_TITLES[str(space)]}", xscale="log")
-    axes[0, 0].legend(fontsize="small")
+    axes[0].legend(fontsize="small")
     figure.supxlabel("trained networks")
     figure.supylabel("Kendall correlation")
     return figure
@@ -226,15 +233,14 @@ def plot_effects(effects: pd.DataFrame, label: str) -> Figure:
 def plot_coverage(summary: pd.DataFrame) -> Figure:
     """Draw measured against promised coverage, a panel a method (space, dataset, method, level, coverage)."""
     methods = summary["method"].unique()
-    figure, axes = plt.subplots(1, len(methods), figsize=(3 * len(methods), 3), squeeze=False, sharey=True)
-    for axis, method in zip(axes[0], methods, strict=True):
+    figure, axes = panels(len(methods), len(methods), (3, 3), sharey=True)
+    for axis, method in zip(axes, methods, strict=True):
         mine = summary[summary["method"] == method]
-        for marker, ((space, dataset), cell) in zip(
-            "osD^v<", mine.groupby(["space", "dataset"]), strict=False
-        ):
+        cells = mine.groupby(["space", "dataset"])
+        for marker, ((space, dataset), cell) in zip("osD^v<", cells, strict=False):
             axis.plot(cell["level"], cell["coverage"], marker + "-", markersize=4, label=f"{space} {dataset}")
         axis.axline((0.9, 0.9), slope=1, color="black", linewidth=0.8)
         axis.set(title=method, xlabel="promised coverage")
-    axes[0, 0].set_ylabel("measured coverage")
-    axes[0, -1].legend(fontsize="x-small")
+    axes[0].set_ylabel("measured coverage")
+    axes[-1].legend(fontsize="x-small")
     return figure

@@ -34,12 +34,7 @@ SCIKIT_LEARN = ("set_fit_request", "set_predict_request", "set_score_request", "
 
 
 def write_parts(folder: Path, outcomes: Sequence[Outcome]) -> None:
-    """Write all parts into `folder`.
-
-    Args:
-        folder: where the parts go; made if need be.
-        outcomes: what became of each section.
-    """
+    """Write all parts into `folder`, which is made if need be."""
     parts = {
         "headline": claim(),
         "disagreements": list_faults(outcomes),
@@ -61,13 +56,8 @@ def claim(folder: Path = RESULTS) -> list[str]:
         beside = Beside(*(results.read(name, folder) for name in names))
         return list(headline(results.read("evaluation-test", folder), beside))
     except (InputError, LookupError) as error:
-        return [
-            ":::{admonition} The deposit does not give the headline",
-            ":class: danger",
-            "",
-            in_prose(str(error)),
-            ":::",
-        ]
+        box = ":::{admonition} The deposit does not give the headline"
+        return [box, ":class: danger", "", in_prose(str(error)), ":::"]
 
 
 def provenance_tables(outcomes: Iterable[Outcome]) -> Iterator[str]:
@@ -85,26 +75,15 @@ def proxy_table() -> Iterator[str]:
     """Yield a table of the registered proxies for each group of the taxonomy."""
     proxies = [get_proxy(name) for name in list_proxies()]
     for data, group in GROUPS.items():
-        yield from (
-            f"## {group.capitalize()}",
-            "",
-            "| Proxy | Definition | Weights | Reads | Better | Source |",
-        )
-        yield "|---|---|---|---|---|---|"
+        yield from (f"## {group.capitalize()}", "")
+        yield from ("| Proxy | Definition | Weights | Reads | Better | Source |", "|---|---|---|---|---|---|")
         for proxy in (p for p in proxies if p.data is data):
             better = "larger" if proxy.larger_is_better else "smaller"
             # A bar would end the table's cell, also inside a formula.
             summary = proxy.summary.replace("\\|", r"\Vert ").replace("|", r"\vert ")
             summary += f" *By name only: {proxy.optional}.*" if proxy.optional else ""
-            cells = (
-                f"`{proxy.name}`",
-                summary,
-                proxy.init,
-                reads(proxy),
-                better,
-                f"{{cite}}`{proxy.source}`",
-            )
-            yield "| " + " | ".join(cells) + " |"
+            named, cited = f"`{proxy.name}`", f"{{cite}}`{proxy.source}`"
+            yield f"| {' | '.join((named, summary, proxy.init, reads(proxy), better, cited))} |"
         yield ""
     yield from ("## The formulas of GreenMachine", "", "As printed in {cite}`cortes2025greenfactory`.", "")
     for label, text in read_formulas("greenmachine").items():

@@ -34,8 +34,8 @@ WAYS: dict[str, tuple[Station, ...]] = {
         ("row\nof scores", ""),
     ),
     "from a row to a page": (
-        ("rows of\nmany networks", "collect\njournal, Parquet"),
-        ("data/scores/\n*.parquet", "benchmarks\naccuracies"),
+        ("rows of\nmany networks", "collect\nparts, Parquet"),
+        ("data/scores/\n*/*.parquet", "benchmarks\naccuracies"),
         ("Examples", "ensemble\nfeatures, splits, fits"),
         ("predictions", "analysis\nmetrics, intervals"),
         ("data/results/\n*.json", "study\nnotebook, runner"),

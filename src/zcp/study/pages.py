@@ -18,7 +18,7 @@ from myst_nb import glue  # type: ignore[import-untyped]
 
 from zcp.paths import NOTEBOOKS, data_folder
 from zcp.study import parameters
-from zcp.study.agreement import tabulate
+from zcp.study.agreement import UNMEASURED, tabulate
 from zcp.study.outcomes import RECORD, TEXT, one_line
 from zcp.study.results import DisagreementError, finite
 
@@ -40,19 +40,18 @@ class _Prose:
 class _Box:
     """A disagreement, as the theme shows an admonition: the message and the values that disagree."""
 
-    def __init__(self, message: str, table: pd.DataFrame | None) -> None:
+    def __init__(self, message: str, table: pd.DataFrame) -> None:
         self.message, self.table = message, table
 
     def __repr__(self) -> str:
         return f"Disagreement: {self.message}"
 
     def _repr_html_(self) -> str:
-        rows = ""
-        if self.table is not None:
-            wrong = self.table[_disagrees(self.table)]
+        rows, wrong = "", self.table[_disagrees(self.table)]
+        if len(wrong):
             rows = wrong.head(SHOWN).to_html(index=False, border=0, float_format="{:.6g}".format)
-            if len(wrong) > SHOWN:
-                rows += f"<p>The first {SHOWN} of {len(wrong):,} values that disagree.</p>"
+        if len(wrong) > SHOWN:
+            rows += f"<p>The first {SHOWN} of {len(wrong):,} values that disagree.</p>"
         return (
             '<div class="admonition danger"><p class="admonition-title">This does not agree with the deposit'
             f"</p><p>{html.escape(self.message)}</p>{rows}</div>"
@@ -85,18 +84,24 @@ def check(function: Callable[..., Any], *args: object, **kwargs: object) -> Any:
         kwargs: more of them.
 
     Returns:
-        What the function returns; where it raised, the table of the compared values, or None if it has none.
+        What the function returns; where it raised, a list of the tables of all disagreements.
     """
-    try:
-        found, message = function(*args, **kwargs), ""
-    except DisagreementError as error:
-        found, message = getattr(error, "table", None), one_line(str(error))
-        display(_Box(message, found))  # type: ignore[no-untyped-call]
     name = f"{function.__module__.removeprefix('zcp.')}.{function.__name__}"
+    try:
+        found = function(*args, **kwargs)
+        _keep_record(name, found)
+    except DisagreementError as error:
+        for part in error.parts:
+            display(_Box(one_line(str(part)), part.table))  # type: ignore[no-untyped-call]
+            _keep_record(name, part.table, one_line(str(part)))
+        return [part.table for part in error.parts]
+    return found
+
+
+def _keep_record(name: str, found: Any, message: str = "") -> None:
     record = {"check": name, "values": sum(map(_count, _frames(found))), "message": message}
     scrapbook = {"name": f"{RECORD}{next(_numbers)}", "mime_prefix": TEXT.removesuffix("text/plain")}
     display({TEXT: json.dumps(record)}, raw=True, metadata={"scrapbook": scrapbook})  # type: ignore[no-untyped-call]
-    return found
 
 
 def show_agreement(name: str, *found: Any) -> None:
@@ -109,9 +114,12 @@ def show_agreement(name: str, *found: Any) -> None:
     frames = [frame for each in found for frame in _frames(each)]
     total = sum(map(_count, frames))
     wrong = sum(int(_disagrees(frame).sum()) for frame in frames)
-    if wrong or any(each is None for each in found):
+    if wrong or any(isinstance(each, list) for each in found):
         count = f"{wrong:,} of {total:,} values do" if wrong else "Some values do"
         show_text(name, f"**{count} not agree**, see the box above.")
+        return
+    if not total:
+        show_text(name, "Nothing is compared.")
         return
     largest: dict[str, float] = {}
     for frame in map(_compared, frames):
@@ -122,13 +130,17 @@ def show_agreement(name: str, *found: Any) -> None:
     largest_of_all = f"; the largest difference is {worst}" if worst else ""
     undecided = sum(len(frame) for frame in frames) - total
     rest = f" Rounding decides {undecided:,} more, which are not compared." if undecided else ""
+    bare = sum(int(frame["basis"].eq(UNMEASURED).sum()) for frame in frames if "basis" in frame)
+    if bare:
+        rest += f" No spread was measured of {bare:,}, which agree to the last decimal of the deposit."
     show_text(name, f"{total:,} values agree{largest_of_all}.{rest}")
 
 
 def _frames(found: Any) -> list[pd.DataFrame]:
     """Return tables of one compared value a row, where they compare at all."""
-    frames = found.values() if isinstance(found, dict) else [] if found is None else [found]
-    return [tabulate(each) if any(str(c).endswith("_agrees") for c in each) else each for each in frames]
+    frames = found.values() if isinstance(found, dict) else found if isinstance(found, list) else [found]
+    tables = [each for each in frames if each is not None]
+    return [tabulate(each) if any(str(c).endswith("_agrees") for c in each) else each for each in tables]
 
 
 def _disagrees(frame: pd.DataFrame) -> "pd.Series[bool]":

@@ -117,15 +117,27 @@ def check_parameters(notebook: Path, given: Mapping[str, object]) -> dict[str, o
 def check_values(notebook: Path, values: Mapping[str, object]) -> None:
     """Check the values that a notebook's parameters have once it runs.
 
-    What was given cannot be told from what was not here, so a parameter that the profile does not read is
-    refused where it differs from its default.
+    What was given is what papermill injected, in a cell of its own; in Jupyter, what differs from its
+    default.
+
+    Args:
+        notebook: the notebook's file.
+        values: its variables; IPython keeps the cells that ran among them, as `In`.
 
     Raises:
         InputError: as `check_parameters`.
     """
     known = read_parameters(notebook)
     given = {n: values[n] for n, p in known.items() if n in values and values[n] != p.default}
-    check_parameters(notebook, given)
+    check_parameters(notebook, given | {n: values[n] for n in _injected(values) if n in values})
+
+
+def _injected(values: Mapping[str, object]) -> list[str]:
+    """Return the names that papermill gave a value, known to the notebook or not."""
+    history = values.get("In")
+    cells = [str(cell) for cell in history] if isinstance(history, list) else []
+    trees = [ast.parse(cell) for cell in cells if cell.startswith("# Parameters\n")]
+    return [ast.unparse(s.targets[0]) for tree in trees for s in tree.body if isinstance(s, ast.Assign)]
 
 
 def _allowed(parameter: Parameter, value: object, where: str) -> object:

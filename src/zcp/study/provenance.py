@@ -4,13 +4,12 @@ import html
 import inspect
 import os
 import platform
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from zcp.paths import PROJECT, data_folder
-from zcp.versions import versions
+from zcp.paths import data_folder
+from zcp.versions import commit, versions
 
 
 @dataclass(frozen=True)
@@ -58,16 +57,6 @@ def provenance() -> Provenance:
 def describe(values: Mapping[str, object]) -> str:
     """Return `values` as one line of text: `name = value, ...`."""
     return ", ".join(f"{name} = {value}" for name, value in values.items()) or "none"
-
-
-def commit() -> str:
-    """Return the project's commit, with `-dirty` where tracked files differ from it."""
-    command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return "unknown (git is not installed)"
-    return answer.stdout.strip() if answer.returncode == 0 else "unknown (not a git checkout)"
 
 
 def machine() -> str:

@@ -29,7 +29,7 @@ KEY = ["space", "index", "dataset"]
 
 
 def choose_proxies(scores: pd.DataFrame, images: bool) -> list[str]:
-    """Return the proxies of a scores file that can be scored here: all, or those that need no image.
+    """Return the proxies of a collection that can be scored here: all, or those that need no image.
 
     Columns of an older definition are left out (`zcp.collect.outdated`).
     """
@@ -64,7 +64,7 @@ def rescore(
         scores: the deposit.
         rows: some of its rows.
         proxies: some of its proxies.
-        store: a Parquet file that keeps what was computed, for many rows: it is continued after an
+        store: a folder that keeps what was computed, for many rows: it is continued after an
             interruption, and the work is done by a process a core. Where None, one row after the other.
 
     Returns:
@@ -102,7 +102,7 @@ def compare(
     proxies = list(settings.proxies)
     found, deposited = (table.melt(KEY, proxies, "proxy", "score") for table in (live, rows))
     if found.empty:
-        raise InputError("no proxy of this scores file can be scored here; nothing was compared")
+        raise InputError("no proxy of this collection can be scored here; nothing was compared")
     made = Origin.from_json(scores.attrs["settings"]).settings
     name = f"{made.inputs}-b{made.batch}-seed{made.seed}"
     size = found.merge(deposited, on=[*KEY, "proxy"], suffixes=("", "_deposited"), how="left")
@@ -112,10 +112,12 @@ def compare(
     single = (SINGLE * values).to_numpy(float)
     groups = pd.Series(name_groups(size, [*KEY, "proxy"]), size.index)
     spreads = _spreads_of(size, groups, name, settings) if measure else read_spreads()
-    # A few moves may by chance leave one network where it was: its proxy's median over networks counts, too.
-    relative = groups.map(_by_group(spreads, name)) / values
-    typical = relative.groupby(size["proxy"]).transform("median").fillna(0.0) * values
-    floor = np.maximum(single, FACTOR * typical.to_numpy(float))
+    # One activation at its threshold moves a network by chance, in one of many runs: what rounding did to one
+    # network of a proxy it may do to another, but no tolerance grows beyond the cap for it.
+    own = groups.map(_by_group(spreads, name)).fillna(0.0)
+    largest = (own / values).replace(np.inf, np.nan).groupby(size["proxy"]).transform("max").fillna(0.0)
+    left = (FACTOR * largest * values).clip(upper=cap - FACTOR * own)
+    floor = np.maximum(single, left.to_numpy(float))
     return agree(
         found,
         Deposit("scores", {}, {name: deposited}),
@@ -171,16 +173,18 @@ def _spreads_of(both: pd.DataFrame, groups: pd.Series, name: str, settings: Sett
     return new if known.empty else pd.concat([known, new], ignore_index=True)
 
 
-def summarise(found: pd.DataFrame) -> pd.DataFrame:
+def summarise(found: pd.DataFrame | list[pd.DataFrame]) -> pd.DataFrame:
     """Return what was compared of each proxy.
 
     Args:
-        found: as `rescore` returns it.
+        found: as `rescore` returns it, or the tables of its disagreement.
 
     Returns:
         proxy, values, compared, largest (relative difference of those), checked (whether at least half of the
         values were compared; nothing was checked of the others).
     """
+    if isinstance(found, list):
+        found = pd.concat(found).reindex(columns=["proxy", "live", "deposited", "difference", "agrees"])
     relative = (found["difference"] / found["deposited"]).abs().where(found["agrees"].notna())
     groups = found.assign(relative=relative).groupby("proxy", sort=False)
     table = groups.agg(values=("live", "size"), compared=("agrees", "count"), largest=("relative", "max"))

@@ -9,14 +9,14 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from zcp.data.checksums import sha256
+from zcp.collect import scores_digest
 from zcp.errors import InputError
 from zcp.paths import RESULTS
 
@@ -26,11 +26,15 @@ class DisagreementError(RuntimeError):
 
     Attributes:
         table: what was compared, as `zcp.study.agreement.tabulate` returns it; empty where nothing could be.
+        parts: the disagreements that `compare_all` found; itself where it is a single one.
+        agreed: the tables of its comparisons that agree.
     """
 
     def __init__(self, message: str, table: pd.DataFrame | None = None) -> None:
         super().__init__(message)
         self.table = pd.DataFrame() if table is None else table
+        self.parts = [self]
+        self.agreed: list[pd.DataFrame] = []
 
 
 @dataclass(frozen=True)
@@ -98,19 +102,42 @@ def _seal(content: Mapping[str, Any]) -> str:
 
 
 def require_same_scores(deposit: Deposit, scores: Path) -> None:
-    """Raise unless the deposit was made from this very scores file, or from this and others.
+    """Raise unless the deposit was made from this very collection of scores, or from this and others.
 
     Raises:
         DisagreementError: if it was made from another one.
     """
-    made_from, have = deposit.provenance.get("scores_sha256"), sha256(scores)
+    made_from, have = deposit.provenance.get("scores_sha256"), scores_digest(scores)
     if isinstance(made_from, dict):
-        made_from = made_from.get(scores.stem)
+        made_from = made_from.get(scores.name)
     if made_from != have:
         raise DisagreementError(
             f"the deposit {deposit.name} was made from scores with SHA-256 {str(made_from)[:12]}…, but "
             f"{scores.name} has {have[:12]}…; recompute the results with `make study PROFILE=paper`"
         )
+
+
+def compare_all(*comparisons: Callable[[], Any]) -> list[Any]:
+    """Make every comparison, whatever the others find, and return what they return.
+
+    Raises:
+        DisagreementError: if any disagrees; its `parts` are all that do. Its table is that of the first, or
+            what another comparison returned where no part has one.
+    """
+    found: list[Any] = []
+    parts: list[DisagreementError] = []
+    for compare in comparisons:
+        try:
+            found.append(compare())
+        except DisagreementError as error:
+            parts += error.parts
+    if parts:
+        tables = [part.table for part in parts if len(part.table)] + found
+        whole = DisagreementError("; ".join(map(str, parts)), next(iter(tables), None))
+        whole.parts = parts
+        whole.agreed = [table for table in found if isinstance(table, pd.DataFrame)]
+        raise whole
+    return found
 
 
 def finite(value: float, name: str) -> float:

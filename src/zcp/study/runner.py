@@ -110,9 +110,17 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, object]) -> Non
     through files, as the default, an unencrypted socket, is open to all users and warns of it.
     """
     import papermill
+    from jupyter_client.manager import AsyncKernelManager
     from traitlets.config import Config
 
-    from zcp.collect.pool import one_thread
+    from zcp.collect.workers import one_thread
+
+    class Manager(AsyncKernelManager):
+        async def _async_interrupt_kernel(self) -> None:
+            """Leave out the interrupt that goes before every shutdown.
+
+            It may reach a kernel that is just closing its last message, which then reports an error.
+            """
 
     with tempfile.TemporaryDirectory(prefix="zcp-") as folder, one_thread():
         connection = {"transport": "ipc", "ip": f"{folder}/kernel"}
@@ -123,7 +131,7 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, object]) -> Non
             kernel_name="python3",
             cwd=PROJECT,
             progress_bar={"desc": notebook.stem},
-            config=Config(KernelManager=connection, AsyncKernelManager=connection),
+            config=Config(NotebookClient={"kernel_manager_class": Manager}, KernelManager=connection),
         )
 
 

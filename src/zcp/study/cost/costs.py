@@ -51,9 +51,7 @@ class Costs:
 def read_costs(scores: pd.DataFrame, networks: int = NETWORKS) -> Costs:
     """Return the costs of a collection, as `zcp.collect.load_scores` returns it.
 
-    Args:
-        scores: the collection.
-        networks: how many of each space and dataset are drawn at random (fixed seed); all where fewer.
+    Of each space and dataset `networks` are drawn at random (fixed seed), all where they are fewer.
     """
     drawn = [
         cell.sample(min(networks, len(cell)), random_state=seed_for("costs") % 2**32)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from os import cpu_count
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -16,19 +17,15 @@ from zcp.collect import Pool, score_row
 from zcp.collect.order import Unit
 from zcp.collect.settings import Settings
 from zcp.data.batches import gaussian_batches
-from zcp.proxies.registry import REGISTRY
 from zcp.scoring import score
 from zcp.spaces import build, get_space
 from zcp.study.cost.units import SEED, ablation, cost_in_units, growth, random_networks, roofline
-from zcp.study.greenfactory.published import COLUMNS
 from zcp.study.provenance import machine
 from zcp.study.results import Deposit, DisagreementError
 from zcp.versions import versions
 
-#: The columns of GreenFactory that are scores of one network; the condition number and zen take 16 samples.
-GREENFACTORY = tuple(name for name in COLUMNS.values() if name in REGISTRY)
-#: Samples in the batch of `drift`'s small network.
-STEADY_BATCH = 4
+#: Networks that are scored in a row, to see whether time and memory stay where they are, and their batch.
+STEADY, STEADY_BATCH = 1000, 4
 
 
 def worker_scaling(count: int, workers: Sequence[int], settings: Settings) -> pd.DataFrame:
@@ -40,9 +37,8 @@ def worker_scaling(count: int, workers: Sequence[int], settings: Settings) -> pd
     units = [Unit(space, index, "cifar10") for space, index in random_networks(count)]
     rows = []
     for number in workers:
-        arrivals = []
-        for _ in Pool(number).outcomes(partial(_score, settings=settings), units):
-            arrivals.append(time.perf_counter())
+        outcomes = Pool(number).outcomes(partial(_score, settings=settings), units)
+        arrivals = [time.perf_counter() for _ in outcomes]
         rate = (len(arrivals) - 1) / (arrivals[-1] - arrivals[0])
         rows.append({"workers": number, "networks": len(arrivals), "rate": rate})
     return pd.DataFrame(rows)
@@ -65,15 +61,8 @@ def drift(count: int, batch: int, proxies: Sequence[str]) -> pd.DataFrame:
 
 def by_tenth(found: pd.DataFrame) -> pd.DataFrame:
     """Return `drift`'s rows by tenths: networks (the last number), seconds (median), memory (at the end)."""
-    tenth = found["number"] * 10 // len(found)
-    groups = found.groupby(tenth)
-    return pd.DataFrame(
-        {
-            "networks": groups["number"].max() + 1,
-            "seconds": groups["seconds"].median(),
-            "memory": groups["memory"].last(),
-        }
-    ).reset_index(drop=True)
+    tenths = found.assign(networks=found["number"] + 1).groupby(found["number"] * 10 // len(found))
+    return tenths.agg({"networks": "max", "seconds": "median", "memory": "last"}).reset_index(drop=True)
 
 
 def _resident() -> float:
@@ -106,44 +95,28 @@ def whole_benchmark(
     return pd.DataFrame(rows)
 
 
-def study(
-    settings: Settings,
-    batch: int,
-    networks: int,
-    *,
-    apart: bool = True,
-    workers: Sequence[int] = (1, 2),
-    steady: int = 1000,
-) -> Deposit:
+def study(settings: Settings, batch: int, networks: int) -> Deposit:
     """Measure everything on this machine and return the section's deposit.
 
     Args:
-        settings: of the collection that `worker_scaling` runs.
+        settings: of the collection that `worker_scaling` runs; its proxies are those that are timed.
         batch: of the costs in units.
         networks: random architectures of each space.
-        apart: whether to score the proxies one by one, too.
-        workers: numbers of processes.
-        steady: how many networks are scored in a row, to see whether time and memory stay where they are.
     """
     start = time.perf_counter()
     torch.set_num_threads(1)
-    chosen = random_networks(networks)
+    chosen, proxies = random_networks(networks), settings.proxies
     tables = {
-        "costs": cost_in_units(chosen, GREENFACTORY, batch, apart=apart),
-        "ablation": ablation(chosen[:1] + chosen[-1:], GREENFACTORY, (8, batch)),
-        "growth": growth(GREENFACTORY, (8, 16, 32, 64), (1, 2, 4, 8)),
-        "roofline": roofline(chosen[:1] + chosen[-1:], GREENFACTORY, batch),
-        "scaling": worker_scaling(networks, workers, settings),
-        "drift": by_tenth(drift(steady, STEADY_BATCH, GREENFACTORY)),
+        "costs": cost_in_units(chosen, proxies, batch),
+        "ablation": ablation(chosen[:1] + chosen[-1:], proxies, (8, batch)),
+        "growth": growth(proxies, (8, 16, 32, 64), (1, 2, 4, 8)),
+        "roofline": roofline(chosen[:1] + chosen[-1:], proxies, batch),
+        "scaling": worker_scaling(networks, (1, 2), settings),
+        "drift": by_tenth(drift(STEADY, STEADY_BATCH, proxies)),
     }
-    noted = {"batch": batch, "seed": SEED, "proxies": list(GREENFACTORY)}
-    seconds = round(time.perf_counter() - start, 1)
-    made = {
-        "machine": machine(),
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d"),
-        "seconds": seconds,
-    }
+    noted = {"batch": batch, "seed": SEED, "proxies": list(proxies)}
+    made: dict[str, Any] = {"machine": machine(), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
+    made["seconds"] = round(time.perf_counter() - start, 1)
     return Deposit("throughput-cpu", noted, tables, made)
 
 

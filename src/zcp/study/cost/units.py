@@ -5,7 +5,9 @@ busy machine slows both alike. The unit is one forward and backward of the mean 
 default layout, float32.
 """
 
-from collections.abc import Callable, Sequence
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -19,10 +21,9 @@ from zcp.collect import sampling_order
 from zcp.data.batches import gaussian_batches
 from zcp.scoring import score
 from zcp.spaces import build
-from zcp.spaces.cells import Cell, CellNetwork
+from zcp.spaces.cells import Cell, chain
 from zcp.spaces.sss import CELL
 from zcp.statistics.copies import ENGINES, Engine, get_engine
-from zcp.study.cost.timing import interleaved
 
 #: Seed of the random networks.
 SEED = 1
@@ -33,6 +34,23 @@ SIDE = 1024
 def random_networks(count: int) -> list[tuple[str, int]]:
     """Return `count` random architectures of each NATS-Bench space: (space, index)."""
     return [(space, index) for space in ("tss", "sss") for index in sampling_order(space, SEED)[:count]]
+
+
+def interleaved(
+    work: Mapping[str, Callable[[], object]], repeats: int, *, warm_up: bool = True
+) -> dict[str, float]:
+    """Return the median processor time in seconds of each piece of work; each runs once in every round.
+
+    With `warm_up` one more round runs beforehand, which does not count.
+    """
+    times: dict[str, list[float]] = {name: [] for name in work}
+    for turn in range(repeats + warm_up):
+        for name, run in work.items():
+            start = time.process_time()
+            run()
+            if turn >= warm_up:
+                times[name].append(time.process_time() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def forward_backward(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Callable[[], None]:
@@ -52,17 +70,10 @@ def cost_in_units(
     *,
     engines: Sequence[str | Engine] = ("fast", "plain"),
     apart: bool = True,
-    repeats: int = 1,
 ) -> pd.DataFrame:
-    """Measure all proxies together, with each engine, and one by one.
+    """Measure all proxies together, with each engine, and where asked for one by one (`apart`).
 
-    Args:
-        networks: (space, index) pairs; inputs are Gaussian, of CIFAR-10's shape.
-        proxies: names.
-        batch: samples in a batch.
-        engines: names of engines, or engines.
-        apart: whether to score the proxies one by one, too.
-        repeats: rounds, of which the median counts.
+    Networks are (space, index) pairs; inputs are Gaussian, of CIFAR-10's shape.
 
     Returns:
         space, index, unit, one column an engine and `apart`: seconds a network.
@@ -77,7 +88,7 @@ def cost_in_units(
             work[get_engine(engine).name] = partial(score, network, batches, proxies, engine=engine)
         if apart:
             work["apart"] = partial(_one_by_one, network, batches, proxies)
-        rows.append({"space": space, "index": index, **interleaved(work, repeats, warm_up=False)})
+        rows.append({"space": space, "index": index, **interleaved(work, 1, warm_up=False)})
     return pd.DataFrame(rows)
 
 
@@ -127,10 +138,7 @@ def ablation(
 def growth(proxies: Sequence[str], batches: Sequence[int], sizes: Sequence[int]) -> pd.DataFrame:
     """Measure how the cost grows with the batch, the width and the depth, for the cell of the size space.
 
-    Args:
-        proxies: names.
-        batches: samples in a batch, for a width of 16 and one cell.
-        sizes: widths in eighths and numbers of cells, for a batch of 8.
+    Batches are for a width of 16 and one cell, sizes (widths in eighths, numbers of cells) for a batch of 8.
 
     Returns:
         what (batch, width or depth), value, unit (seconds), units.
@@ -139,18 +147,12 @@ def growth(proxies: Sequence[str], batches: Sequence[int], sizes: Sequence[int])
     plan += [("width", 8 * n, 8 * n, 1, 8) for n in sizes] + [("depth", n, 16, n, 8) for n in sizes]
     rows = []
     for what, value, width, depth, batch in plan:
-        cells = [Cell(CELL, width, width) for _ in range(depth)]
-        network, data = CellNetwork(width, cells, width, 10), gaussian_batches("cifar10", batch)
-        found = interleaved(
-            {
-                "unit": forward_backward(network, data[0]),
-                "all": partial(score, network, data, proxies),
-            },
-            1,
-        )
-        rows.append(
-            {"what": what, "value": value, "unit": found["unit"], "units": found["all"] / found["unit"]}
-        )
+        network = chain((width,), lambda channels: Cell(CELL, channels, channels), depth, classes=10)
+        data = gaussian_batches("cifar10", batch)
+        unit, everything = forward_backward(network, data[0]), partial(score, network, data, proxies)
+        found = interleaved({"unit": unit, "all": everything}, 1)
+        row = {"what": what, "value": value, "unit": found["unit"]}
+        rows.append(row | {"units": found["all"] / found["unit"]})
     return pd.DataFrame(rows)
 
 

@@ -1,15 +1,15 @@
 """What proxies prefer by themselves: rank correlation of each with size, depth and width, no accuracy."""
 
 import time
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from zcp.analysis.metrics import spearman
-from zcp.analysis.scores import turn, usable
-from zcp.collect import load_scores, scores_path
-from zcp.data.checksums import sha256
+from zcp.analysis.bootstrap import correlate_usable
+from zcp.analysis.scores import turn
+from zcp.collect import load_scores, scores_digest, scores_path
 from zcp.ensemble.features import proxy_columns
 from zcp.spaces.cells import EDGES
 from zcp.spaces.sss import parse_widths
@@ -66,21 +66,18 @@ def correlate(table: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for (space, dataset), part in table.groupby(["space", "dataset"], sort=False):
         facts, scores = properties(part), turn(part[proxy_columns(part)])
-        for proxy in scores:
-            known = usable(scores[proxy])
-            for name in facts:
-                value = spearman(scores[proxy][known], facts[name][known]) if known.any() else np.nan
-                row = {"proxy": proxy, "space": space, "dataset": dataset, "property": name}
-                rows.append(row | {"spearman": value, "n": int(known.sum()), "left_out": int((~known).sum())})
-    return pd.DataFrame(rows)
+        for proxy, name in product(scores, facts):
+            row = {"proxy": proxy, "space": space, "dataset": dataset, "property": name}
+            rows.append(row | correlate_usable(scores[proxy], facts[name]))
+    return pd.DataFrame(rows, columns=[*KEYS, "spearman", "n", "left_out"])
 
 
 def study(scores: str) -> Deposit:
     """Return the deposit `biases`, with the table that `correlate` returns."""
     start = time.perf_counter()
     found = correlate(load_scores(scores))
-    path = scores_path(scores)
-    made: dict[str, Any] = {"scores": path.name, "scores_sha256": sha256(path), "versions": versions()}
+    made: dict[str, Any] = {"scores": scores_path(scores).name, "scores_sha256": scores_digest(scores)}
+    made["versions"] = versions()
     made["seconds"] = round(time.perf_counter() - start, 1)
     return Deposit("biases", {}, {"biases": found}, made)
 

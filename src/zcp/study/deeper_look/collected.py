@@ -28,7 +28,8 @@ class Collection(NamedTuple):
     tasks: tuple[str, ...]
 
 
-_TRANSNAS = tuple(task for space, task in TASKS if space == "transnas")
+#: The tasks of TransNAS-Bench-101.
+TRANSNAS = tuple(task for space, task in TASKS if space == "transnas")
 
 #: Space -> its collections; those of one task hold different proxies.
 COLLECTIONS: dict[str, tuple[Collection, ...]] = {
@@ -38,8 +39,8 @@ COLLECTIONS: dict[str, tuple[Collection, ...]] = {
         Collection("tss-synthetic-b16", "synthetic_cifar10", ()),
     ),
     "transnas": (
-        Collection("transnas-weights", "class_scene", _TRANSNAS),
-        Collection("transnas-noise-b16", "class_scene", _TRANSNAS),
+        Collection("transnas-weights", "class_scene", TRANSNAS),
+        Collection("transnas-noise-b16", "class_scene", TRANSNAS),
     ),
     "darts": (
         Collection("darts-scifar100-b8", "scifar100", ("scifar100",)),
@@ -48,8 +49,7 @@ COLLECTIONS: dict[str, tuple[Collection, ...]] = {
 }
 
 #: Space -> tasks whose correlation with the sizes is taken over all architectures that were trained.
-COUNTED = {"tss": ("scifar100", "svhn"), "transnas": _TRANSNAS}
-
+COUNTED = {"tss": ("scifar100", "svhn"), "transnas": TRANSNAS}
 
 #: Fewer networks than this tell nothing: their correlations are not reported.
 LEAST = 20

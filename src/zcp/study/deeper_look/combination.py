@@ -11,15 +11,13 @@ from zcp.analysis.scores import turn, usable
 from zcp.ensemble.examples import Examples
 from zcp.statistics.seeding import seed_for
 from zcp.study.agreement import agree
+from zcp.study.deeper_look.published import POST
 from zcp.study.results import Deposit
 
 #: Members of combinations, where the scores hold them: the post's eight and cheap later ones.
-MEMBERS = (
-    "fisher", "grad_norm", "grasp", "jacob_cov", "snip", "synflow", "flops", "params", "naswot", "zen",
-    "zico",
-)  # fmt: skip
+MEMBERS = (*POST, "naswot", "zen", "zico")
 VOTE = ("jacob_cov", "snip", "synflow")
-FOUR = ("jacob_cov", "snip", "synflow", "zen")
+FOUR = (*VOTE, "zen")
 CELL = ["space", "dataset"]
 KINDS = ("single", "with params", "with flops", "pair", "vote", "four", "all")
 

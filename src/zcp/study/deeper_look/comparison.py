@@ -11,22 +11,20 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from zcp import benchmarks
-from zcp.analysis.bootstrap import spearman_interval
-from zcp.analysis.scores import turn, usable
+from zcp.analysis.bootstrap import correlate_usable
+from zcp.analysis.scores import turn
 from zcp.benchmarks import tasks
-from zcp.collect import load_scores, scores_path
-from zcp.data.checksums import sha256
+from zcp.collect import load_scores, scores_digest, scores_path
 from zcp.data.datasets import DATASETS
 from zcp.errors import InputError
 from zcp.paths import PUBLISHED, data_folder
 from zcp.study.agreement import agree
 from zcp.study.deeper_look import heatmaps, profiles, ranks
-from zcp.study.deeper_look.published import post_tables, published_scores, score_table
+from zcp.study.deeper_look.collected import TRANSNAS
+from zcp.study.deeper_look.published import POST, post_tables, published_scores, score_table
 from zcp.study.results import Deposit
 from zcp.versions import versions
 
-#: The post's eight, in the order of its tables.
-POST = ("fisher", "grad_norm", "grasp", "jacob_cov", "snip", "synflow", "flops", "params")
 #: Proxies that are compared as well where they were scored.
 FURTHER = ("plain", "l2_norm", "naswot", "zen", "zico")
 #: A task with fewer architectures tells nothing.
@@ -39,12 +37,7 @@ SCORED_ON = {
     "ninapro": "cifar100",
     "darcy": "cifar100",
 }
-SUITE = {
-    "darts": ("scifar100", "ninapro", "svhn", "cifar10"),
-    "transnas": (
-        "jigsaw", "class_object", "class_scene", "autoencoder", "normal", "room_layout", "segmentsemantic",
-    ),
-}  # fmt: skip
+SUITE = {"darts": ("scifar100", "ninapro", "svhn", "cifar10"), "transnas": TRANSNAS}
 RESAMPLES = 500
 KEYS = ["origin", "space", "task"]
 
@@ -62,10 +55,8 @@ class Scored(NamedTuple):
 def our_tasks(scores: str, target: str) -> Iterator[Scored]:
     """Yield the tasks of our own scores.
 
-    Args:
-        scores: a scores file, see `zcp.collect.load_scores`.
-        target: `test` (needs the data folder: both NATS-Bench spaces, five tasks in the topology space) or
-            `valid` (the topology space on its three datasets, from any source).
+    With the target `test`, which needs the data folder, these are both NATS-Bench spaces and five tasks in
+    the topology space; with `valid` the topology space on its three datasets, from any source.
 
     Raises:
         InputError: if the target is unknown, or scores or ground truth are missing.
@@ -111,18 +102,15 @@ def correlate(task: Scored) -> tuple[pd.DataFrame, pd.DataFrame]:
         spearman, low, high (95 percent, bootstrap over architectures), n, left_out), both after origin,
         space and task.
     """
-    pairs = correlate_pairs(task)
-    mine = pairs[(pairs["b"] == heatmaps.GROUND_TRUTH) & (pairs["a"] != heatmaps.GROUND_TRUTH)]
-    mine = mine.rename(columns={"a": "proxy"}).drop(columns="b")
-    ends = [_interval(task, str(proxy)) for proxy in mine["proxy"]]
-    mine = mine.assign(low=[low for low, _ in ends], high=[high for _, high in ends])
-    return pairs, mine.reset_index(drop=True)
-
-
-def _interval(task: Scored, proxy: str) -> tuple[float, float]:
-    known = usable(task.scores[proxy])
-    values, measured = task.scores[proxy].to_numpy()[known], task.accuracy.to_numpy()[known]
-    return spearman_interval(values, measured, RESAMPLES, "bootstrap", *task[:3])
+    named = dict(zip(KEYS, task[:3], strict=True))
+    rows = [
+        {"proxy": proxy}
+        | correlate_usable(task.scores[proxy], task.accuracy, RESAMPLES, "bootstrap", *task[:3])
+        | named
+        for proxy in task.scores
+    ]
+    columns = ["proxy", "spearman", "n", "left_out", *KEYS, "low", "high"]
+    return correlate_pairs(task), pd.DataFrame(rows, columns=columns)
 
 
 def study(scores: str, target: str) -> Deposit:
@@ -138,8 +126,8 @@ def study(scores: str, target: str) -> Deposit:
     pairs, values = (pd.concat(each, ignore_index=True) for each in zip(*parts, strict=True))
     tables = {"pairs": pairs, "correlations": values, **summarise(pairs, values)}
     settings = {"target": target, "resamples": RESAMPLES, "least": LEAST, "seed": "by task"}
-    path = scores_path(scores)
-    origin: dict[str, Any] = {"scores": path.name, "scores_sha256": sha256(path), "versions": versions()}
+    origin: dict[str, Any] = {"scores": scores_path(scores).name, "scores_sha256": scores_digest(scores)}
+    origin["versions"] = versions()
     origin["seconds"] = round(time.perf_counter() - start, 1)
     return Deposit(f"comparison-{target}", settings, tables, origin)
 
@@ -189,8 +177,7 @@ def post_pairs() -> pd.DataFrame | None:
 def beside_post(correlations: pd.DataFrame) -> pd.DataFrame:
     """Return the tasks that both have: proxy, then a column a task with `the post / ours [low, high]`.
 
-    Args:
-        correlations: of a deposit; where a task has two origins the first is shown.
+    Where a task has two origins the first is shown.
     """
     ours = correlations.drop_duplicates(["space", "task", "proxy"]).set_index(["space", "task", "proxy"])
     both = post_tables().join(

@@ -9,8 +9,7 @@ import pandas as pd
 
 from zcp.proxies.registry import get_proxy
 from zcp.study.deeper_look import ranks
-from zcp.study.deeper_look.comparison import POST
-from zcp.study.deeper_look.published import post_tables
+from zcp.study.deeper_look.published import POST, post_tables
 from zcp.study.results import Deposit
 
 BASELINES = ("flops", "params")
@@ -115,12 +114,12 @@ def promise_together(predictor: Deposit, search: Deposit, combination: Deposit) 
     gains = predictor.tables["gains"].query("features == '+ all proxies'")
     error = gains["gain_std"] / gains["seeds"] ** 0.5
     helped = gains["gain"] > 2 * error
-    small, large = (gains[gains["size"] == size]["gain"].mean() for size in _ends(gains["size"]))
+    first, last = gains["size"].min(), gains["size"].max()
+    small, large = (gains[gains["size"] == size]["gain"].mean() for size in (first, last))
     queries = search_medians(search)
     faster = queries["tpe"] > queries["best"]
     halves = combination.tables["halves"].groupby("kind")["spearman"].mean()
     wins = [bool(helped.mean() > 0.5), bool(faster.mean() > 0.5), bool(halves["pair"] > halves["single"])]
-    first, last = _ends(gains["size"])
     return Verdict(
         "Together with other methods proxies show great promise",
         "a predictor's gain, the queries of a search, and a pair against the best single proxy; all three "
@@ -133,10 +132,6 @@ def promise_together(predictor: Deposit, search: Deposit, combination: Deposit) 
         f"{halves['single']:.2f}",
         "confirmed" if all(wins) else "refined" if any(wins) else "contradicted",
     )
-
-
-def _ends(sizes: pd.Series) -> tuple[int, int]:
-    return int(sizes.min()), int(sizes.max())
 
 
 def search_medians(search: Deposit) -> pd.DataFrame:

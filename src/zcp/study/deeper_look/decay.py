@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from zcp.analysis.bootstrap import spearman_interval
+from zcp.analysis.bootstrap import correlate_usable
 from zcp.analysis.metrics import spearman
-from zcp.analysis.scores import usable
 from zcp.data.checksums import sha256
 from zcp.errors import InputError
 from zcp.paths import PROJECT, data_folder
@@ -31,9 +28,6 @@ KEYS = ["seed", "epoch", "proxy"]
 def correlate(rows: pd.DataFrame) -> pd.DataFrame:
     """Correlate every proxy after every epoch with the final accuracy of the same training.
 
-    Args:
-        rows: as `zcp.study.deeper_look.training.run` returns them.
-
     Returns:
         seed, epoch, proxy (also `accuracy` and `negative_loss` so far), spearman, low, high (95 percent,
         bootstrap over architectures; NaN where the proxy is constant), n (architectures), left_out (those
@@ -45,24 +39,9 @@ def correlate(rows: pd.DataFrame) -> pd.DataFrame:
     for (seed, epoch), part in rows.groupby(["seed", "epoch"]):
         measured = final.loc[seed].reindex(part["index"]).to_numpy()
         for proxy in (*PROXIES, *LEARNING):
-            found.append(
-                {"seed": seed, "epoch": epoch, "proxy": proxy} | _one(part[proxy].to_numpy(float), measured)
-            )
+            row = {"seed": seed, "epoch": epoch, "proxy": proxy}
+            found.append(row | correlate_usable(part[proxy], measured, RESAMPLES, "decay"))
     return pd.DataFrame(found)
-
-
-def _one(values: np.ndarray, measured: np.ndarray) -> dict[str, Any]:
-    known = usable(values) & np.isfinite(measured)
-    x, y = values[known], measured[known]
-    low, high = spearman_interval(x, y, RESAMPLES, "decay")
-    value = spearman(x, y) if known.any() else float("nan")
-    return {
-        "spearman": value,
-        "low": low,
-        "high": high,
-        "n": int(known.sum()),
-        "left_out": int((~known).sum()),
-    }
 
 
 def average(curves: pd.DataFrame) -> pd.DataFrame:
@@ -88,21 +67,12 @@ def seed_agreement(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def study(name: str, rows: pd.DataFrame, recipe: Recipe, seconds: float) -> Deposit:
-    """Return the deposit of one task: `curves` (see `correlate`), `accuracy` by epoch and `agreement`.
-
-    Args:
-        name: a task of `zcp.study.deeper_look.small_tasks`.
-        rows: of the trainings.
-        recipe: that they were made with.
-        seconds: that all trainings took.
-    """
+    """Return the deposit of one task: `curves` (see `correlate`), `accuracy` by epoch and `agreement`."""
     groups = rows.groupby(["seed", "epoch"])["accuracy"]
     accuracy = groups.agg(mean="mean", least="min", median="median", most="max").reset_index()
+    seeds, count = sorted(map(int, rows["seed"].unique())), int(rows["index"].nunique())
     settings = {"task": name, "recipe": asdict(recipe), "resamples": RESAMPLES}
-    settings |= {
-        "seeds": sorted(map(int, rows["seed"].unique())),
-        "architectures": int(rows["index"].nunique()),
-    }
+    settings |= {"seeds": seeds, "architectures": count}
     tables = {"curves": correlate(rows), "accuracy": accuracy, "agreement": seed_agreement(rows)}
     made = {"versions": versions(), "seconds": round(seconds, 1), "rows": len(rows)}
     if (path := DEPOSITED / f"decay-{name}.parquet").is_file():

@@ -3,24 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zcp.study.figures import styled
-
-
-def _panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
-    """Return a figure with `count` axes of `size` inches, in rows of `columns`."""
-    columns = min(count, columns)
-    rows = -(-count // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(size[0] * columns, size[1] * rows), squeeze=False)
-    flat = list(axes.flat)
-    for axis in flat[count:]:
-        axis.set_visible(False)
-    return figure, flat[:count]
+from zcp.study.figures import legend_above, panels, styled
 
 
 def _line(number: int) -> dict[str, Any]:
@@ -31,15 +18,14 @@ def _line(number: int) -> dict[str, Any]:
 @styled
 def plot_matrices(matrices: Mapping[str, pd.DataFrame], columns: int = 2) -> Figure:
     """Draw correlation matrices side by side, numbers in hundredths; undefined entries stay white."""
-    figure, axes = _panels(len(matrices), columns, (4.4, 3.9))
+    figure, axes = panels(len(matrices), columns, (4.4, 3.9))
     for axis, (title, matrix) in zip(axes, matrices.items(), strict=True):
         values = matrix.to_numpy(float)
         axis.imshow(values, vmin=-1, vmax=1, cmap="PuOr", aspect="auto")
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
                 ink = "white" if abs(value) > 0.7 else "black"
-                place: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 6, "color": ink}
-                axis.text(column, row, f"{100 * value:.0f}", **place)
+                axis.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=6, color=ink)
         axis.set_xticks(range(values.shape[1]), list(map(str, matrix.columns)), rotation=90, fontsize=7)
         axis.set_yticks(range(values.shape[0]), list(map(str, matrix.index)), fontsize=7)
         axis.grid(False)
@@ -49,14 +35,11 @@ def plot_matrices(matrices: Mapping[str, pd.DataFrame], columns: int = 2) -> Fig
 
 @styled
 def plot_profiles(profiles: Mapping[str, pd.DataFrame], largest: float = 4.0) -> Figure:
-    """Draw performance profiles, a panel each: steps that rise at their own tau.
+    """Draw performance profiles by title, as `profiles.steps` returns them: steps that rise at their own tau.
 
-    Args:
-        profiles: title -> one row a tau (the index), one column a proxy, as
-            `zcp.study.deeper_look.profiles.steps` returns them.
-        largest: the tau at which the axis ends.
+    The axis ends at the tau `largest`.
     """
-    figure, axes = _panels(len(profiles), 2, (4.6, 3.0))
+    figure, axes = panels(len(profiles), 2, (4.6, 3.0))
     for axis, (title, table) in zip(axes, profiles.items(), strict=True):
         end = max(largest, float(table.index.max()))
         drawn = pd.concat([table, table.tail(1).set_axis([end])])
@@ -65,20 +48,17 @@ def plot_profiles(profiles: Mapping[str, pd.DataFrame], largest: float = 4.0) ->
         axis.set(title=title, xlim=(0.97, largest), ylim=(-0.03, 1.03))
     figure.supxlabel("tau: error relative to that of the best proxy of a task")
     figure.supylabel("fraction of tasks")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize="small")
+    legend_above(figure, axes[0], 4)
     return figure
 
 
 @styled
 def plot_decay(curves: Mapping[str, pd.DataFrame], proxies: Sequence[str]) -> Figure:
-    """Draw the correlation after each epoch, a panel each.
+    """Draw the correlation of these proxies after each epoch, a panel a title.
 
-    Args:
-        curves: title -> columns epoch, proxy, spearman, and least and most where there are several seeds.
-        proxies: those that are drawn, in the order of the legend.
+    Columns of a table: epoch, proxy, spearman, and least and most where there are several seeds.
     """
-    figure, axes = _panels(len(curves), 2, (4.8, 3.4))
+    figure, axes = panels(len(curves), 2, (4.8, 3.4))
     for axis, (title, table) in zip(axes, curves.items(), strict=True):
         for number, proxy in enumerate(proxies):
             mine = table[table["proxy"] == proxy].sort_values("epoch")
@@ -89,8 +69,7 @@ def plot_decay(curves: Mapping[str, pd.DataFrame], proxies: Sequence[str]) -> Fi
         axis.axhline(0, color="black", linewidth=0.8)
         axis.set(title=title, xlabel="epochs trained", ylim=(-1, 1))
     figure.supylabel("Spearman correlation with final accuracy")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=5, fontsize="small")
+    legend_above(figure, axes[0], 5)
     return figure
 
 
@@ -98,7 +77,7 @@ def plot_decay(curves: Mapping[str, pd.DataFrame], proxies: Sequence[str]) -> Fi
 def plot_gains(gains: pd.DataFrame) -> Figure:
     """Draw a predictor's correlation against its training size (dataset, size, features, mean, std)."""
     datasets = gains["dataset"].unique()
-    figure, axes = _panels(len(datasets), 3, (3.2, 3.2))
+    figure, axes = panels(len(datasets), 3, (3.2, 3.2))
     for axis, dataset in zip(axes, datasets, strict=True):
         mine = gains[gains["dataset"] == dataset]
         for number, (name, part) in enumerate(mine.groupby("features", sort=False)):
@@ -109,8 +88,7 @@ def plot_gains(gains: pd.DataFrame) -> Figure:
         axis.set_xticks(sizes, [str(size) for size in sizes])
         axis.minorticks_off()
     axes[0].set_ylabel("Spearman correlation, held out")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=5, fontsize="small")
+    legend_above(figure, axes[0], 5)
     return figure
 
 
@@ -118,12 +96,10 @@ def plot_gains(gains: pd.DataFrame) -> Figure:
 def plot_searches(runs: pd.DataFrame, budget: int) -> Figure:
     """Draw the fraction of searches that reached the goal within a number of queries, a panel a dataset.
 
-    Args:
-        runs: columns dataset, search (legend entry), queries, reached.
-        budget: where the axis ends.
+    Columns: dataset, search (legend entry), queries, reached. The axis ends at the budget.
     """
     datasets = runs["dataset"].unique()
-    figure, axes = _panels(len(datasets), 3, (3.2, 3.0))
+    figure, axes = panels(len(datasets), 3, (3.2, 3.0))
     for axis, dataset in zip(axes, datasets, strict=True):
         mine = runs[runs["dataset"] == dataset]
         for number, (name, part) in enumerate(mine.groupby("search", sort=False)):
@@ -133,6 +109,5 @@ def plot_searches(runs: pd.DataFrame, budget: int) -> Figure:
                       label=name, **_line(number))  # fmt: skip
         axis.set(title=dataset, xscale="log", xlabel="queries", ylim=(-0.02, 1.02))
     axes[0].set_ylabel("fraction of searches at the goal")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize="small")
+    legend_above(figure, axes[0], 4)
     return figure

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from zcp.analysis.metrics import spearman
-from zcp.analysis.scores import usable
+from zcp.analysis.bootstrap import correlate_usable
 from zcp.errors import InputError
 
 GROUND_TRUTH = "gt"
@@ -35,12 +34,8 @@ def correlate_pairs(scores: pd.DataFrame, accuracy: ArrayLike | None = None) -> 
         columns[GROUND_TRUTH] = np.asarray(accuracy, dtype=np.float64)
     if len({len(values) for values in columns.values()}) > 1:
         raise InputError(f"{len(scores)} rows of scores, but {len(np.asarray(accuracy))} accuracies")
-    known = {name: usable(values) for name, values in columns.items()}
-    found = []
-    for a, b in combinations_with_replacement(columns, 2):
-        both = known[a] & known[b]
-        value = spearman(columns[a][both], columns[b][both]) if both.any() else float("nan")
-        found.append((a, b, value, int(both.sum()), int((~both).sum())))
+    pairs = combinations_with_replacement(columns, 2)
+    found = [{"a": a, "b": b} | correlate_usable(columns[a], columns[b]) for a, b in pairs]
     return pd.DataFrame(found, columns=["a", "b", "spearman", "n", "left_out"])
 
 
@@ -54,9 +49,6 @@ def to_matrix(pairs: pd.DataFrame, order: Sequence[str] | None = None) -> pd.Dat
 
 def average_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     """Average correlations over tasks, within each space and over all tasks (`Overall`).
-
-    Args:
-        pairs: columns space, task, a, b, spearman.
 
     Returns:
         space, a, b, spearman (mean over the tasks where it is defined; NaN where there is none), tasks (how

@@ -6,6 +6,7 @@ turn; the one whose removal costs the score most is the most important, and the 
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from zcp.data.batches import Batch
 from zcp.data.datasets import DATASETS
 from zcp.scoring import score
 from zcp.spaces import get_space
-from zcp.spaces.cells import EDGES, OPERATIONS, CellNetwork, Residual, operation
+from zcp.spaces.cells import EDGES, OPERATIONS, CellNetwork, Nodes, chain, operation
 from zcp.spaces.tss import format_cell
 from zcp.statistics.initialisation import initialise
 from zcp.statistics.seeding import generator, seed_for
@@ -35,40 +36,23 @@ PROXIES = ("log_synflow", "naswot", "jacob_cov", "snip", "grad_norm", "fisher")
 Choice = tuple[tuple[str, ...], ...]
 
 
-class MixedCell(nn.Module):
-    """A cell whose edges are means of several operations, all of one width."""
-
-    def __init__(self, choices: Choice, width: int) -> None:
-        super().__init__()
-        self.edges = nn.ModuleList(
-            nn.ModuleList(operation(name, width, width) for name in names) for names in choices
-        )
+class Mean(nn.ModuleList):
+    """An edge of the supernet: the mean of several operations."""
 
     def forward(self, x: Tensor) -> Tensor:
-        nodes = [x]
-        for node in range(1, 4):
-            terms = []
-            for edge, (source, target) in zip(self.edges, EDGES, strict=True):
-                if target == node:
-                    outputs = [op(nodes[source]) for op in edge]  # type: ignore[attr-defined]
-                    terms.append(sum(outputs[1:], outputs[0]) / len(outputs))
-            nodes.append(sum(terms[1:], terms[0]))
-        return nodes[-1]
+        outputs = [module(x) for module in self]
+        mean: Tensor = sum(outputs[1:], outputs[0]) / len(outputs)
+        return mean
+
+
+def mixed_cell(choices: Choice, width: int) -> Nodes:
+    """Return a cell whose edges are means of several operations, all of one width."""
+    return Nodes(Mean(operation(name, width, width) for name in names) for names in choices)
 
 
 def build_supernet(choices: Choice, seed: int) -> CellNetwork:
-    """Return a narrow network with one mixed cell a stage.
-
-    Args:
-        choices: the operations of each edge of the cell, in the order of `zcp.spaces.cells.EDGES`.
-        seed: of the weights.
-    """
-    cells: list[nn.Module] = []
-    for stage in range(3):
-        width = WIDTH << stage
-        cells += [Residual(width // 2, width)] if stage else []
-        cells.append(MixedCell(choices, width))
-    network = CellNetwork(WIDTH, cells, WIDTH << 2, CLASSES)
+    """Return a narrow network with one mixed cell a stage, from the operations of each edge of the cell."""
+    network = chain([WIDTH << stage for stage in range(3)], partial(mixed_cell, choices), 1, CLASSES)
     initialise(network, "default", seed, "supernet")
     return network
 
@@ -82,10 +66,8 @@ def noise() -> list[Batch]:
 def select(proxy: str, seed: int) -> int:
     """Discretise the supernet with one proxy, and return the index of the architecture that is left.
 
-    Args:
-        proxy: what scores a perturbed supernet, a registered proxy; where it is undefined the removal counts
-            as the most costly one.
-        seed: of the weights and of the order of the edges.
+    A removal after which the proxy is undefined counts as the most costly one. The seed decides the weights
+    and the order of the edges.
     """
     sign = sign_of(proxy)
     choices: list[tuple[str, ...]] = [OPERATIONS] * len(EDGES)

@@ -14,10 +14,7 @@ from zcp.study.deeper_look.ranks import TASK, defined
 
 
 def suboptimality(table: pd.DataFrame) -> pd.DataFrame:
-    r"""Return each correlation's $\tau$.
-
-    Args:
-        table: long table of correlations, see `zcp.study.deeper_look.ranks`; undefined ones are left out.
+    r"""Return each correlation's $\tau$; undefined ones are left out (`zcp.study.deeper_look.ranks`).
 
     Returns:
         space, task, proxy, spearman, tau (1: the best of its task; infinite where the best is perfect and

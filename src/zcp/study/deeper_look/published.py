@@ -9,6 +9,8 @@ from zcp.benchmarks.tasks import DARTS, accuracy, get_task, read_table
 from zcp.errors import InputError
 from zcp.paths import PUBLISHED
 
+#: The post's eight proxies, in the order of its tables.
+POST = ("fisher", "grad_norm", "grasp", "jacob_cov", "snip", "synflow", "flops", "params")
 #: Space of this package -> the post's name, in the order of its Tables 1 to 3.
 SPACE_NAMES = {"tss": "NATS-Bench TSS", "darts": "DARTS", "transnas": "TransNAS-Bench-101"}
 #: Task of this package -> the post's name.
@@ -47,12 +49,9 @@ def post_tables(space: str | None = None) -> pd.DataFrame:
 
     The column heads, which the text lost, are those that the data folder's README recovered.
 
-    Args:
-        space: one table only; all three by default.
-
     Returns:
-        One row a number: space, task, proxy, spearman (signed), in the order of the post. Its `synflow` is as
-        the post calls it.
+        One row a number of the table of `space`, of all three by default: space, task, proxy, spearman
+        (signed), in the order of the post. Its `synflow` is as the post calls it.
 
     Raises:
         InputError: if the post has no table of that space.
@@ -69,10 +68,6 @@ def published_scores(space: str, task: str) -> pd.DataFrame:
 
     A proxy comes from one release, never a mixture: from the one that scored most of the architectures of the
     main release, which itself is preferred where it is one of several.
-
-    Args:
-        space: `transnas` or `darts`.
-        task: as in `zcp.benchmarks.tasks.TASKS`.
 
     Returns:
         One row an architecture and proxy: arch, proxy (named as here), score (NaN where the published value
@@ -106,10 +101,7 @@ def _one_release(part: pd.DataFrame, core: set[str], main: str) -> pd.DataFrame:
 
 
 def score_table(published: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
-    """Return published scores with one column a proxy, and how many of each proxy failed.
-
-    Args:
-        published: as `published_scores` returns it.
+    """Return scores of `published_scores` with one column a proxy, and how many of each proxy failed.
 
     Returns:
         (table indexed by arch: a column a proxy and `accuracy`, NaN where a score failed or is not published;

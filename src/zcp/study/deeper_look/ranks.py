@@ -56,18 +56,21 @@ def average_ranks(table: pd.DataFrame) -> pd.DataFrame:
         space (also `Overall`, where each task counts once), proxy, rank (mean; NaN where no task has it),
         tasks (that it was ranked on), left_out (tasks of the space without a value of it).
     """
-    ranks = rank_tasks(table)
-    both = pd.concat([ranks, ranks.assign(space=OVERALL, task=ranks["space"] + "/" + ranks["task"])])
+    both = _with_overall(rank_tasks(table))
     spaces = list(dict.fromkeys(both["space"]))
     proxies = list(dict.fromkeys(table["proxy"]))
     every = pd.MultiIndex.from_product([spaces, proxies], names=["space", "proxy"])
     found = both.groupby(["space", "proxy"])["rank"].agg(rank="mean", tasks="size").reindex(every)
     found["tasks"] = found["tasks"].fillna(0).astype(int)
-    named = pd.concat([table, table.assign(space=OVERALL, task=table["space"] + "/" + table["task"])])
-    total = named.drop_duplicates(TASK)["space"].value_counts()
+    total = _with_overall(table).drop_duplicates(TASK)["space"].value_counts()
     left = found.index.get_level_values("space").map(total.to_dict()).to_numpy() - found["tasks"]
     counted: pd.DataFrame = found.assign(left_out=left).reset_index()
     return counted
+
+
+def _with_overall(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a table, and once more as those of a space `Overall`."""
+    return pd.concat([table, table.assign(space=OVERALL, task=table["space"] + "/" + table["task"])])
 
 
 def arrange(ranks: pd.DataFrame) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from zcp.spaces.cells import OPERATIONS
 from zcp.spaces.tss import format_cell, parse_cell
 from zcp.statistics.seeding import seed_for
 from zcp.study.agreement import agree
-from zcp.study.deeper_look.combination import vote
+from zcp.study.deeper_look.combination import VOTE, vote
 from zcp.study.results import Deposit
 
 EDGES = [f"edge{number}" for number in range(6)]
@@ -45,14 +45,13 @@ class Strategy(NamedTuple):
         name: `random`; `tpe`; `warm`, which is TPE after the best of a pool by a proxy; `filter`, which is a
             warm start, and then of every few candidates of TPE the one with most flops; or `pool`, which
             queries the scored architectures in the order of the proxy, without an optimiser.
-        proxy: a proxy of the scores file, or `vote` (see `VOTERS`); empty for `random` and `tpe`.
+        proxy: a proxy of the scores file, or `vote` (of `VOTE`); empty for `random` and `tpe`.
     """
 
     name: str
     proxy: str = ""
 
 
-VOTERS = ("jacob_cov", "snip", "synflow")
 PROXIES = ("flops", "synflow", "jacob_cov", "naswot", "snip", "vote")
 STRATEGIES = (
     Strategy("random"),
@@ -72,7 +71,7 @@ def proxy_scores(examples: Examples, dataset: str, proxy: str) -> pd.Series:
     """
     rows = np.flatnonzero((examples.labels["space"] == "tss") & (examples.labels["dataset"] == dataset))
     part = examples.take(rows)
-    names = VOTERS if proxy == "vote" else (proxy,)
+    names = VOTE if proxy == "vote" else (proxy,)
     if missing := [name for name in names if name not in part.features]:
         raise InputError(f"the scores hold no proxy {', '.join(missing)}; collect it first")
     scores = turn(part.features[list(names)])
@@ -164,8 +163,7 @@ def _parameters(index: int) -> dict[str, str]:
 
 def accuracies(dataset: str, target: str) -> np.ndarray:
     """Return the accuracy of every architecture, percent, shape (15625,); see `zcp.benchmarks`."""
-    values: np.ndarray = benchmarks.load("tss").accuracy(dataset, target).to_numpy(float)
-    return values
+    return benchmarks.load("tss").accuracy(dataset, target).to_numpy(float)
 
 
 def run(

@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d
 from zcp.data.batches import Batch, balanced_positions
 from zcp.data.datasets import get_dataset
 from zcp.data.images import load_images
-from zcp.errors import InputError
+from zcp.errors import choose
 from zcp.statistics.seeding import generator
 
 
@@ -45,9 +45,7 @@ def load_task(name: str) -> SmallTask:
     Raises:
         InputError: if there is no such task, or its images are missing.
     """
-    if name not in TASKS:
-        raise InputError(f"unknown small task {name!r}; choose one of {', '.join(TASKS)}")
-    read, train_size = TASKS[name]
+    read, train_size = choose(TASKS, name, "small task")
     images, labels = read()
     (rows,) = balanced_positions(labels.numpy(), train_size, 1, generator("decay", "split", name))
     training = torch.zeros(len(labels), dtype=torch.bool)

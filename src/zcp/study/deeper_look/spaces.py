@@ -6,16 +6,14 @@ NAS-Bench-Suite-Zero, and `post` are the correlations that the post prints.
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from zcp.analysis.bootstrap import spearman_interval
-from zcp.analysis.metrics import spearman
-from zcp.analysis.scores import usable
+from zcp.analysis.bootstrap import correlate_usable
 from zcp.benchmarks.tasks import TASKS
-from zcp.collect import scores_path
-from zcp.data.checksums import sha256
+from zcp.collect import scores_digest, scores_path
 from zcp.errors import InputError
 from zcp.paths import data_folder
 from zcp.spaces import get_space
@@ -31,7 +29,7 @@ from zcp.study.deeper_look.collected import (
 )
 from zcp.study.deeper_look.heatmaps import correlate_pairs, to_matrix
 from zcp.study.deeper_look.published import SCORES, post_tables, published_scores, score_table
-from zcp.study.results import Deposit, require_same_scores
+from zcp.study.results import Deposit, compare_all, require_same_scores
 from zcp.versions import versions
 
 #: Resamples of an interval.
@@ -45,11 +43,7 @@ def correlate(
 ) -> pd.DataFrame:
     """Correlate each proxy with what was measured, on the architectures that have both.
 
-    Args:
-        scores: a column a proxy, by architecture; larger is better.
-        measured: by architecture; larger is better.
-        seed: of the resamples.
-        resamples: for each interval; 0 leaves the intervals out (NaN).
+    Both are by architecture, and larger is better. No resamples leave the intervals out (NaN).
 
     Returns:
         proxy, n (architectures used), left_out (measured, but without a usable score: failures are counted,
@@ -62,16 +56,12 @@ def correlate(
     known = measured.index.intersection(scores.index)
     if known.empty:
         raise InputError("none of the scored architectures was measured on this task")
-    rows = []
-    for proxy in scores:
-        values = scores[proxy].reindex(known).to_numpy(float)
-        is_usable = usable(values)
-        values, accuracies = values[is_usable], measured[known].to_numpy(float)[is_usable]
-        found = {"proxy": str(proxy), "n": len(values), "left_out": int((~is_usable).sum())}
-        low, high = spearman_interval(values, accuracies, resamples, "bootstrap", *seed)
-        value = spearman(values, accuracies)
-        rows.append(found | {"spearman": value, "low": low, "high": high})
-    return pd.DataFrame(rows)
+    scores, measured = scores.reindex(known), measured[known]
+    rows = [
+        {"proxy": str(proxy)} | correlate_usable(scores[proxy], measured, resamples, "bootstrap", *seed)
+        for proxy in scores
+    ]
+    return pd.DataFrame(rows, columns=["proxy", "n", "left_out", "spearman", "low", "high"])
 
 
 def correlate_space(space: str, resamples: int = RESAMPLES) -> pd.DataFrame:
@@ -155,7 +145,7 @@ def study(space: str) -> Deposit:
         "agreement": agreement(space),
         "collections": describe(space),
     }
-    files = {each.file: sha256(scores_path(each.file)) for each in collections_of(space)}
+    files = {each.file: scores_digest(each.file) for each in collections_of(space)}
     seconds = round(time.perf_counter() - start, 1)
     origin = {"scores_sha256": files, "versions": versions(), "seconds": seconds}
     return Deposit(f"deeper_{space}", {"space": space, "resamples": RESAMPLES}, tables, origin)
@@ -171,31 +161,26 @@ def check(space: str, deposit: Deposit) -> dict[str, pd.DataFrame]:
         DisagreementError: if it was made from other scores, a count differs, or another value by more than
             its measured tolerance.
     """
-    for file in deposit.provenance["scores_sha256"]:
-        require_same_scores(deposit, scores_path(file))
     live = {"pairs": correlate_scores(space)}
     keys = {"pairs": ["scores", "a", "b"], "correlations": KEYS}
     if data_folder() is not None:
         live["correlations"] = correlate_space(space, resamples=0)
     counts = ["n", "left_out"]
-    return {
-        name: agree(table, deposit, name, keys=keys[name], measured=["spearman"], exact=counts)
+    tables = {
+        name: partial(agree, table, deposit, name, keys=keys[name], measured=["spearman"], exact=counts)
         for name, table in live.items()
         if len(table)
     }
+    files = [scores_path(file) for file in deposit.provenance["scores_sha256"]]
+    same = [partial(require_same_scores, deposit, file) for file in files]
+    return dict(zip(tables, compare_all(*tables.values(), *same), strict=False))
 
 
 def beside_post(correlations: pd.DataFrame, space: str, tasks: Sequence[str]) -> pd.DataFrame:
     """Return one row a task and proxy of the post: task, proxy, post, suite, ours, n.
 
-    Args:
-        correlations: of a deposit.
-        space: of the post's table.
-        tasks: which tasks, in this order.
-
-    Returns:
-        `suite` and `ours` as text with interval, `n` as their numbers of architectures, a dash where there
-        is no value. The suite's synflow is a logarithm, which orders networks equally.
+    `suite` and `ours` are texts with interval, `n` their numbers of architectures, a dash where there is no
+    value. The suite's synflow is a logarithm, which orders networks equally.
     """
     post = post_tables(space).set_index(["task", "proxy"])["spearman"]
     # A dead network has no logarithm: our own synflow ranks it, the suite published the logarithm only.

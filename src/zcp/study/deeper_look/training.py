@@ -21,17 +21,15 @@ from zcp.collect.order import sampling_order
 from zcp.paths import RUNS
 from zcp.scoring import score
 from zcp.spaces import get_space
-from zcp.spaces.cells import Cell, CellNetwork, Residual
+from zcp.spaces.cells import Cell, CellNetwork, chain
 from zcp.spaces.tss import parse_cell
 from zcp.statistics.initialisation import initialise
 from zcp.statistics.seeding import generator
+from zcp.study.deeper_look.published import POST
 from zcp.study.deeper_look.small_tasks import SmallTask, load_task
 
 #: The eight of the post, the two more that its figure shows, and others that cost as little.
-PROXIES = (
-    "fisher", "grad_norm", "grasp", "jacob_cov", "snip", "synflow", "flops", "params",
-    "plain", "synflow_bn", "naswot", "zico", "l2_norm",
-)  # fmt: skip
+PROXIES = (*POST, "plain", "synflow_bn", "naswot", "zico", "l2_norm")
 CLASSES = 10
 
 
@@ -66,12 +64,8 @@ def architectures(count: int) -> list[int]:
 def build_narrow(index: int, recipe: Recipe, seed: int) -> CellNetwork:
     """Return the topology space's network `index` in the recipe's width and depth, freshly initialised."""
     operations = parse_cell(get_space("tss").arch(index))
-    cells: list[nn.Module] = []
-    for stage in range(3):
-        width = recipe.width << stage
-        cells += [Residual(width // 2, width)] if stage else []
-        cells += [Cell(operations, width, width) for _ in range(recipe.cells)]
-    network = CellNetwork(recipe.width, cells, recipe.width << 2, CLASSES)
+    widths = [recipe.width << stage for stage in range(3)]
+    network = chain(widths, lambda width: Cell(operations, width, width), recipe.cells, CLASSES)
     initialise(network, "default", seed, "decay", index)
     return network
 

@@ -13,10 +13,10 @@ from zcp.analysis.metrics import rmse
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.regressors import build_forest
 from zcp.ensemble.splits import Split, split
-from zcp.study.agreement import agree, tabulate
+from zcp.study.agreement import agree
 from zcp.study.cost.costs import Costs
 from zcp.study.greenfactory.fits import run_plan
-from zcp.study.results import Deposit, DisagreementError
+from zcp.study.results import Deposit, DisagreementError, compare_all
 
 PICKS = {
     "GreenFactory": "rmse",
@@ -136,10 +136,13 @@ def check(examples: Examples, deposit: Deposit) -> pd.DataFrame:
     subsets = [list(examples.features), deposit.settings["picks"]["GreenFactory-Fast"]]
     found = {len(features): fit_step(examples, parts, features, seed) for features in subsets}
     live = pd.DataFrame({"count": list(found), "rmse": [step["rmse"] for step in found.values()]})
-    compared = agree(live, deposit, "steps", keys=["count"], measured=["rmse"], by=["count"])
     least, deposited = found[len(subsets[0])]["dropped"], steps["dropped"].iloc[-1]
-    if least != deposited:
-        raise DisagreementError(
-            f"the first feature to go is {least!r} live but {deposited!r} in the deposit", tabulate(compared)
-        )
+
+    def require_same_feature() -> None:
+        if least != deposited:
+            text = f"the first feature to go is {least!r} live but {deposited!r} in the deposit"
+            raise DisagreementError(text)
+
+    errors = partial(agree, live, deposit, "steps", keys=["count"], measured=["rmse"], by=["count"])
+    compared: pd.DataFrame = compare_all(errors, require_same_feature)[0]
     return compared

@@ -207,10 +207,11 @@ def run_check(check: LiveCheck) -> pd.DataFrame:
     try:
         found = check.run()
     except DisagreementError as error:
-        if error.table.empty:
+        tables = [part.table for part in error.parts if len(part.table)] + error.agreed
+        if not tables:
             raise
-        found = error.table
-    tables = found.values() if isinstance(found, dict) else [found]
+    else:
+        tables = list(found.values()) if isinstance(found, dict) else [found]
     parts = [table if "quantity" in table else tabulate(table) for table in tables]
     return pd.concat([_name(check.name, part) for part in parts], ignore_index=True)
 

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from zcp.paths import PROJECT, RUNS
-from zcp.study.agreement import PARTS
+from zcp.study.agreement import PARTS, UNMEASURED
 from zcp.study.portability.live_checks import live_checks, run_check
 from zcp.study.portability.processors import SETTINGS, cpu_flags, usable_settings
 from zcp.study.portability.spreads import ROW, measure_spreads, moved_choices, write_spreads
@@ -161,6 +161,8 @@ def _compute(run: Run, names: Sequence[str] = ()) -> Outcome:
         f"(tolerance {row.tolerance:.2g})"
         for row in wrong.itertuples()
     ]
+    bare = found[found["basis"].eq(UNMEASURED)]
+    misses += [f"{row.deposit} {row.quantity} of {row.key}: {UNMEASURED}" for row in bare.itertuples()]
     lines = [line for line in log.read_text().splitlines() if line.startswith("FAILED")]
     misses += (lines or [f"ended with {failed}, see {log}"]) if failed else []
     decided = int(found["agrees"].isna().sum()) if len(found) else 0
@@ -170,7 +172,7 @@ def _compute(run: Run, names: Sequence[str] = ()) -> Outcome:
 def _test(run: Run) -> Outcome:
     """Run the tests that compare numbers."""
     start = time.perf_counter()
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "numerical and not slow", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-m", "numerical and not slow", "-p", "no:cacheprovider"]
     log, failed = _execute([*command, str(PROJECT / "tests")], run)
     lines = [line for line in log.read_text().splitlines() if line.startswith(("FAILED", "ERROR"))]
     misses = (lines or [f"pytest ended with {failed}, see {log}"]) if failed else []
