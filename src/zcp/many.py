@@ -2,7 +2,7 @@
 
 import pickle
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from typing import Any
@@ -16,6 +16,7 @@ from zcp.proxies import population
 from zcp.scoring import Scores, score
 
 Builder = Callable[[], nn.Module]
+Job = Callable[[], Scores | str]
 
 
 def score_many(
@@ -25,7 +26,8 @@ def score_many(
 
     Args:
         networks: by name: a network, or a function that builds it, which is called when its turn comes.
-        batches: as for `zcp.score`; a loader is turned into a list once, so that all see the same.
+        batches: as for `zcp.score`, or by the name of the network where they read different inputs; a loader
+            is turned into a list once, so that all see the same.
         workers: processes, each with one thread. What they are given is pickled: with more than one,
             builders are functions of a module, not lambdas.
         options: further arguments of `zcp.score`.
@@ -38,25 +40,29 @@ def score_many(
         scored has no value at all, and its reason under the proxy name "".
 
     Raises:
-        InputError: if there is no network, or one cannot be given to a process.
+        InputError: if there is no network, one has no batches, or one cannot be given to a process.
     """
     if not networks:
         raise InputError("score_many needs one network or more, by name")
     batches = list(batches) if isinstance(batches, torch.utils.data.DataLoader) else batches
-    one = partial(_outcome, batches=batches, options=options)
+    given = batches if isinstance(batches, Mapping) else dict.fromkeys(networks, batches)
+    if missing := networks.keys() - given.keys():
+        raise InputError(f"there are no batches for the network {min(missing)!r}")
+    jobs = {name: partial(_outcome, each, given[name], options) for name, each in networks.items()}
     rows, reasons, direction = {}, {}, dict[str, bool]()
-    for name, outcome in _outcomes(one, networks, workers):
+    for name, outcome in _outcomes(jobs, workers):
         scores = outcome if isinstance(outcome, Scores) else Scores()
         rows[name] = dict(scores)
         direction |= scores.larger_is_better
         reasons[name] = scores.reasons if isinstance(outcome, Scores) else {"": outcome}
     values = pd.DataFrame.from_dict(rows, orient="index", columns=list(direction), dtype=float)
+    scored = values.dropna(how="all")
     for function in (population.az_nas, population.te_nas_rank, population.vote):
         try:
-            values[function.__name__] = function(values[list(direction)])
+            values[function.__name__] = function(scored)
             direction.setdefault(function.__name__, True)
         except InputError:
-            continue  # not all of its parts were scored
+            continue  # not all of its parts were asked for, or nothing has a score
     ranks = pd.DataFrame(
         {name: values[name].rank(ascending=not direction[str(name)], method="min") for name in values}
     )
@@ -73,22 +79,20 @@ def _outcome(network: nn.Module | Builder, batches: Any, options: dict[str, Any]
         return f"{type(error).__name__}: {error}"
 
 
-def _outcomes(
-    one: Callable[[Any], Scores | str], networks: Mapping[str, Any], workers: int
-) -> Iterator[tuple[str, Scores | str]]:
+def _outcomes(jobs: Mapping[str, Job], workers: int) -> Iterator[tuple[str, Scores | str]]:
     if workers == 1:
-        yield from ((name, one(network)) for name, network in networks.items())
+        yield from ((name, job()) for name, job in jobs.items())
         return
-    for name, network in networks.items():
+    for name, job in jobs.items():
         try:
-            pickle.dumps(network)
+            pickle.dumps(job)
         except Exception as error:
             raise InputError(
                 f"the network {name!r} cannot be given to another process ({error}); give a function of a "
                 "module that builds it, or workers=1"
             ) from error
     with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        futures: dict[str, Future[Scores | str]] = {n: pool.submit(one, each) for n, each in networks.items()}
+        futures = {name: pool.submit(job) for name, job in jobs.items()}
         for name, future in futures.items():
             failure = future.exception()
             yield name, future.result() if failure is None else f"{type(failure).__name__}: {failure}"

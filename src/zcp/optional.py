@@ -11,6 +11,7 @@ PIP_NAMES = {
     "nats_bench": "nats-bench==1.8",
     "pandera": "pandera",
     "pooch": "pooch",
+    "transformers": "zcp-nas[zoo]",
     "triton": "zcp-nas[gpu]",
 }
 

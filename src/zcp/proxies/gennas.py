@@ -73,7 +73,8 @@ def _by_depth(network: nn.Module, inputs: Tensor, blocks: list[nn.Module]) -> li
     def keep(_block: nn.Module, _args: tuple[Tensor, ...], result: Any) -> None:
         output = first_tensor(result)
         if output is not None:
-            outputs[tuple(output.shape[2:])] = output
+            # A copy, because what follows may overwrite it.
+            outputs[tuple(output.shape[2:])] = output.clone()
 
     handles = [block.register_forward_hook(keep) for block in blocks]
     try:

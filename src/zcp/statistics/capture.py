@@ -191,18 +191,21 @@ class Recorder(TorchFunctionMode):
         if not isinstance(given, Tensor) or isinstance(given, nn.Parameter) or not given.is_floating_point():
             return func(*args, **kwargs)
         if kind == "norm" and self.without_norms:
-            return given
+            # A copy, because the network may overwrite what it takes for another tensor.
+            return given.clone()
+        if kind not in self.kinds:
+            return self._evaluate(func, args, kwargs)
         own = given
-        if self.copies:
+        may_overwrite = kind == "activation" and _may_overwrite(func, args, kwargs)
+        if self.copies or may_overwrite:
             own = given.clone()
         elif self.own_inputs and kind in LAYERS:
             own = given.view_as(given)
-        if own is not given:
-            args, kwargs = _replaced(given, own, args, kwargs)
+        entered = own.clone() if may_overwrite else own
+        if entered is not given:
+            args, kwargs = _replaced(given, entered, args, kwargs)
         result = self._evaluate(func, args, kwargs)
         output = result if isinstance(result, Tensor) else result[0]
-        if kind not in self.kinds:
-            return result
         source, version = self._sources.get(given, (given, given._version))
         if version != given._version:
             source = given
@@ -210,8 +213,12 @@ class Recorder(TorchFunctionMode):
         call = Call(kind, own, output, weight, source, versions, func, channels, self._composed)
         if self.arguments:
             call.args, call.kwargs = args, kwargs
-        if self.copies and isinstance(result, Tensor):
+        if result is entered is not given:
+            # Who calls an activation in place may read what it was given, and not what it returns.
+            result = given.copy_(output)
+        elif self.copies and isinstance(result, Tensor):
             result = output.clone()
+        if result is not output and isinstance(result, Tensor):
             self._sources[result] = output, result._version
         self._last = call
         self._take(call)
@@ -234,6 +241,11 @@ class Recorder(TorchFunctionMode):
 def _argument(place: tuple[int, str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     position, name = place
     return args[position] if len(args) > position else kwargs.get(name)
+
+
+def _may_overwrite(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Tell whether an activation may work in place: by its name or by an argument."""
+    return func.__name__.endswith("_") or bool(kwargs.get("inplace")) or any(a is True for a in args[1:])
 
 
 def _replaced(

@@ -1,16 +1,22 @@
 """Models of `transformers`, from configurations and shrunk to seconds: nothing is downloaded."""
 
 import os
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+from zcp.optional import require
 
 CLASSES, WORDS, PIXELS = 5, 50, 64
-_SMALL = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
+_SMALL: dict[str, Any] = {
+    "hidden_size": 16,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+}
 #: Name -> (class, configuration, its settings).
-MODELS = {
+MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "resnet": ("ResNetForImageClassification", "ResNetConfig", {
         "embedding_size": 8, "hidden_sizes": [8, 16, 16, 24], "depths": [1, 2, 1, 1], "layer_type": "basic"}),
     "regnet": ("RegNetForImageClassification", "RegNetConfig", {
@@ -36,19 +42,30 @@ MODELS = {
 }  # fmt: skip
 
 
-def build(name: str, seed: int = 1, attention: str = "sdpa") -> torch.nn.Module:
-    """Return a model whose weights are drawn with a seed of the global generator, which is put back."""
-    import transformers
+def build(name: str, seed: int = 1, attention: str = "sdpa") -> nn.Module:
+    """Return a model whose weights are drawn with a seed of the global generator, which is put back.
 
+    Args:
+        name: a key of `MODELS`.
+        seed: of the weights.
+        attention: `sdpa` for the fused one of PyTorch, or `eager`.
+
+    Raises:
+        InputError: if `transformers` is not installed.
+    """
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    transformers = require("transformers")
     model, configuration, settings = MODELS[name]
     classes = {} if name == "gpt2" else {"num_labels": CLASSES}
     config = getattr(transformers, configuration)(**settings, **classes, attn_implementation=attention)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return getattr(transformers, model)(config)
+        built: nn.Module = getattr(transformers, model)(config)
+    return built
 
 
-def batches(name: str, size: int = 6):
+def batches(name: str, size: int = 6) -> list[tuple[Any, Tensor]]:
     """Return two batches as a model takes them: images, sound, or tokens by keyword."""
     source = torch.Generator().manual_seed(0)
     found = []

@@ -6,10 +6,10 @@ import math
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from zoo import MODELS, batches, build
 
 from zcp import flops, score
 from zcp.proxies.registry import default_proxies
+from zcp.study.own_networks.zoo import MODELS, batches, build
 
 pytest.importorskip("transformers", reason="needs transformers", exc_type=ImportError)
 every_model = pytest.mark.parametrize("name", MODELS)
