@@ -25,8 +25,9 @@ from any_networks import (
 from torch import nn
 from torch.nn.utils import parametrizations
 from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
 
-from zcp import InputError, Undefined, list_proxies, score
+from zcp import InputError, Undefined, flops, list_proxies, score
 from zcp.proxies.registry import REGISTRY, default_proxies
 from zcp.statistics.copies import duplicate
 
@@ -152,6 +153,21 @@ def test_the_packed_weight_of_attention_counts():
         return [*layers, *(m.attention.in_proj_weight for m in own.blocks)]
 
     assert_same(score(net, DATA, names, init="keep"), by_hand(net, leaves))
+
+
+def test_transposed_convolutions_count():
+    net = seeded(lambda: nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(4, 6, 2, stride=2, groups=2), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, CLASSES),
+    ))  # fmt: skip
+    found = score(net, DATA, ["grad_norm", "snip", "nasi", "l2_norm", "flops"], init="keep")
+    assert_same(found, by_hand(net, lambda own: [own[n].weight for n in (0, 2, 6)]))
+    # Each of 64 pixels of 4 channels goes to 4 pixels of 3 channels, the half of its group.
+    macs, biases = 64 * 4 * 27 + 64 * 4 * 4 * 3 + 6 * CLASSES, 64 * 4 + 256 * 6 + CLASSES
+    assert found["flops"] == pytest.approx((macs + biases) / 1e6, rel=1e-12)
+    with FlopCounterMode(display=False) as counter:
+        net(DATA[0][0])
+    assert flops(net, DATA[0][0]).total == counter.get_total_flops() / 2 == len(DATA[0][0]) * macs
 
 
 def test_packed_fused_and_written_attention_are_the_same():
@@ -303,6 +319,19 @@ def test_every_activation_has_a_pattern(activation):
     found = score(net, DATA, ["naswot", "linear_regions", "te_nas", "grasp"], init="keep")
     assert found["naswot"] == pytest.approx(float(torch.linalg.slogdet(kernel)[1]), rel=1e-9)
     valued(found)
+
+
+def test_activations_of_two_kinds_count():
+    net = seeded(lambda: nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.Hardswish(), nn.Flatten(),
+        nn.Linear(64, CLASSES),
+    ))  # fmt: skip
+    first = net[0](DATA[0][0])
+    second = net[2](net[1](first))
+    signs = torch.cat([(t > 0).flatten(1) for t in (first, second)], 1).double()
+    kernel = signs @ signs.T + (1 - signs) @ (1 - signs).T
+    found = score(net, DATA, ["naswot"], init="keep")["naswot"]
+    assert found == pytest.approx(float(torch.linalg.slogdet(kernel)[1]), rel=1e-9)
 
 
 def test_two_activations_count_as_modules_or_as_functions():

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from zcp.proxies.registry import proxy
-from zcp.statistics.capture import require_intact
+from zcp.statistics.calls import require_intact
 from zcp.statistics.network import Statistics
 
 

@@ -16,8 +16,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from zcp.errors import InputError, Undefined
-from zcp.statistics.capture import Recorder
 from zcp.statistics.operations import WEIGHTED
+from zcp.statistics.recorder import Recorder
 
 Output = Callable[[Any], Tensor] | str | int
 #: Inputs of dicts that are taken first.

@@ -17,9 +17,11 @@ from torch.utils._pytree import tree_map
 from zcp.errors import Undefined
 from zcp.kernels.eigenvalues import eigenvalues
 from zcp.statistics.activation_patterns import pack
-from zcp.statistics.capture import Call, Recorder, check_logits, gradients
+from zcp.statistics.calls import Call
+from zcp.statistics.capture import check_logits, gradients
 from zcp.statistics.chain import first_tensor
 from zcp.statistics.operations import LAYERS
+from zcp.statistics.recorder import Recorder
 
 #: Added to a probability before its logarithm by AZ-NAS's reference.
 EPSILON = 1e-8

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from zcp.errors import InputError
-from zcp.statistics.capture import Recorder
+from zcp.statistics.recorder import Recorder
 
 #: Share of the largest chain's weights that a longer chain must hold to be taken.
 NEARLY = 0.5

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from zcp.errors import Undefined
 from zcp.formulas import Evaluation, Expression, Program
-from zcp.statistics.capture import Call, Pass
+from zcp.statistics.calls import Call, Pass
 from zcp.statistics.operations import LAYERS, WEIGHTED
 from zcp.statistics.runner import Runner
 from zcp.statistics.transfer import Later

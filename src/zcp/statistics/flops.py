@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from zcp.statistics.adapted import arguments_of
-from zcp.statistics.capture import Call, Recorder, is_parameter
+from zcp.statistics.calls import Call, is_parameter
 from zcp.statistics.copies import materialised, own_copy, unwrapped
+from zcp.statistics.recorder import Recorder
 
 
 def multiply_accumulates(call: Call) -> int:

@@ -25,7 +25,7 @@ from torch.utils.hooks import RemovableHandle
 from zcp.errors import Undefined
 from zcp.formulas import Evaluation, Expression, Program, views
 from zcp.formulas.operators import Shape
-from zcp.statistics.capture import Call, Pass
+from zcp.statistics.calls import Call, Pass
 from zcp.statistics.copies import Engine
 from zcp.statistics.operations import LAYERS
 from zcp.statistics.runner import Runner

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from zcp.errors import Undefined
-from zcp.statistics.capture import Call, Pass
+from zcp.statistics.calls import Call, Pass
 from zcp.statistics.operations import WEIGHTED
 
 _MEANS = (torch.mean, Tensor.mean)

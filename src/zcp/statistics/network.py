@@ -17,7 +17,8 @@ from zcp.errors import Undefined
 from zcp.formulas import Expression
 from zcp.statistics import blocks, capture, eznas_triples, formula_layers, gaussian_process, head, losses, ntk
 from zcp.statistics.adapted import Adapted, on_batch
-from zcp.statistics.capture import Pass, Rebound
+from zcp.statistics.calls import Pass
+from zcp.statistics.capture import Rebound
 from zcp.statistics.chain import find_chain, named_blocks
 from zcp.statistics.copies import ENGINES, Engine, lay_out
 from zcp.statistics.double_backward import make_twice_differentiable

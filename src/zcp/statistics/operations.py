@@ -115,4 +115,4 @@ def _hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 #: Activations without a second derivative -> the same, composed of what has one.
-TWICE = {F.hardsigmoid: _hardsigmoid, F.hardswish: _hardswish}
+TWICE: dict[Callable[..., Any], Callable[..., Any]] = {F.hardsigmoid: _hardsigmoid, F.hardswish: _hardswish}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from zcp.statistics.capture import Call, Pass
+from zcp.statistics.calls import Call, Pass
 from zcp.statistics.copies import Engine
 from zcp.statistics.operations import KINDS
 from zcp.statistics.transfer import Later

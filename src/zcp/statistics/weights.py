@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from torch import Tensor, nn
 
 from zcp.errors import Undefined
-from zcp.statistics.capture import Pass
+from zcp.statistics.calls import Pass
 from zcp.statistics.operations import WEIGHTED
 
 #: Modules whose matrices are weights.

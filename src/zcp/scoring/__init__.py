@@ -1,21 +1,22 @@
 """`score`: any network, any set of proxies, one call."""
 
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 import zcp.proxies  # noqa: F401 - registers them
 from zcp.errors import InputError, Undefined
 from zcp.proxies.formula import formula_proxy
-from zcp.proxies.registry import Function, Proxy, as_proxy, default_proxies, get_proxy, list_proxies
+from zcp.proxies.registry import Function, Proxy, as_proxy, default_proxies, get_proxy
+from zcp.scoring.run import Run
+from zcp.scoring.scores import Scores
 from zcp.statistics.adapted import Adapted, Form, Output
 from zcp.statistics.batches import Drawn, check, check_finite, drawn, finite
 from zcp.statistics.copies import (
@@ -27,60 +28,10 @@ from zcp.statistics.copies import (
     own_copy,
     unwrapped,
 )
-from zcp.statistics.initialisation import draw_all, drawn_in_place, initialise, take, untouched
-from zcp.statistics.lazy import read_marks
+from zcp.statistics.initialisation import untouched
 from zcp.statistics.losses import Loss
-from zcp.statistics.network import Draw, SeededDraw, Statistics
-from zcp.statistics.seeding import seed_for
-from zcp.statistics.surroundings import own_surroundings, seed_generators
-from zcp.statistics.transfer import Later, fetch
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-class Scores(dict[str, float]):
-    """Scores by proxy name, with what is worth knowing about them.
-
-    Attributes:
-        reasons: why a value is NaN or infinite, by proxy name.
-        seconds: time by step; a step is shared by every proxy that `steps` lists it for.
-        steps: the steps that each proxy needed: its initialisation group's preparation, the statistics that
-            it read, and its own arithmetic. The cost of a set of proxies is the sum over the union.
-        passes: by initialisation, how often the network ran (`forward`, `backward`, `double_backward`).
-        step_passes: the same by step; those of a proxy alone are the sum over its `steps`.
-        larger_is_better: the direction in which networks are expected to improve, by proxy name.
-        untouched: parameters that no initialisation draws anew, so that they are the network's own.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reasons: dict[str, str] = {}
-        self.seconds: dict[str, float] = {}
-        self.steps: dict[str, tuple[str, ...]] = {}
-        self.passes: dict[str, Counter[str]] = {}
-        self.step_passes: dict[str, Counter[str]] = {}
-        self.larger_is_better: dict[str, bool] = {}
-        self.untouched: tuple[str, ...] = ()
-
-    def to_frame(self) -> "pd.DataFrame":
-        """Return a table with one row a proxy: `value`, `reason`, `seconds` (of all its steps), `direction`.
-
-        The direction is that in which networks are expected to improve, `larger` or `smaller`.
-        """
-        import pandas as pd
-
-        rows = {
-            name: {
-                "value": value,
-                "reason": self.reasons.get(name, ""),
-                "seconds": sum(self.seconds.get(step, 0.0) for step in self.steps[name]),
-                "direction": "larger" if self.larger_is_better.get(name, True) else "smaller",
-            }
-            for name, value in self.items()
-        }
-        columns = ["value", "reason", "seconds", "direction"]
-        return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("proxy")
+from zcp.statistics.network import Draw, SeededDraw
+from zcp.statistics.surroundings import own_surroundings
 
 
 def score(
@@ -199,7 +150,7 @@ def _run(
     groups: dict[str, list[Proxy]] = {}
     for proxy in chosen:
         groups.setdefault("keep" if keep else proxy.init, []).append(proxy)
-    run = _Run(workspace, pairs, groups, tick=tick, **options)
+    run = Run(workspace, pairs, groups, tick=tick, **options)
     for group, members in groups.items():
         run.score_group(group, members)
     run.finish()
@@ -257,130 +208,3 @@ def _tell_underflow(
                 f"underflow: what is 0 in {dtype} is {value:.3g} in double precision; score network.double() "
                 "and inputs of doubles"
             )
-
-
-def _inputs(workspace: Workspace) -> list[Tensor]:
-    assert isinstance(workspace.network, Adapted)
-    return workspace.network.form.inputs
-
-
-class _Run:
-    """The scores of one network as they come: on a CPU at once, else when all passes were launched."""
-
-    def __init__(
-        self,
-        workspace: Workspace,
-        batches: list[Drawn],
-        groups: Iterable[str],
-        *,
-        seed: int,
-        draw: Draw,
-        loss: Loss | None,
-        blocks: Sequence[str] | None,
-        tick: Callable[[], object],
-    ) -> None:
-        self.workspace, self.batches, self.seed, self.draw = workspace, batches, seed, draw
-        self.loss, self.blocks, self.tick = loss, blocks, tick
-        self.scores = Scores()
-        self._open: dict[str, Later[float]] = {}
-        self._checks = [
-            Later(check_finite, number, *finite(batch, main))
-            for number, (batch, main) in enumerate(zip(batches, _inputs(workspace), strict=True))
-            if main.device.type != "cpu"
-        ]
-        self._marks: dict[str, list[tuple[str, Any]]] = {}
-        start = time.perf_counter()
-        names = [group for group in groups if group not in ("none", "keep")]
-        self._drawn: dict[str, list[Tensor]] = {}
-        if not drawn_in_place(workspace.network):
-            self._drawn = dict(zip(names, draw_all(workspace.network, names, seed), strict=True))
-        self._each_draw = (time.perf_counter() - start) / max(len(names), 1)
-
-    def score_group(self, group: str, members: list[Proxy]) -> None:
-        """Score the proxies that share an initialisation, from shared passes."""
-        scores, order = self.scores, {name: place for place, name in enumerate(list_proxies())}
-        last = len(order)
-        # Formulas last: they give up the graph that the others share.
-        members = sorted(members, key=lambda p: last + 1 if p.expression else order.get(p.name, last))
-        start = time.perf_counter()
-        statistics = self._statistics(group, members)
-        scores.seconds[f"{group}_init"] = time.perf_counter() - start
-        if group in self._drawn:
-            scores.seconds[f"{group}_init"] += self._each_draw
-        for proxy in members:
-            name = proxy.name
-            with statistics.reading(name) as needs:
-                self._record(name, partial(self._computed, proxy, statistics))
-            self.tick()
-            scores.steps[name] = (f"{group}_init", *(f"{group}_{need}" for need in sorted(needs)), name)
-        self._marks[group] = statistics.marks
-        self._checks += statistics.checks
-        for step, counted in statistics.step_passes.items():
-            scores.step_passes[step if step in scores else f"{group}_{step}"] = counted
-        scores.passes[group] = statistics.passes
-
-    def _statistics(self, group: str, members: list[Proxy]) -> Statistics:
-        second_order = any(proxy.second_order for proxy in members)
-        own = self.workspace.fresh(apart=second_order)
-        seed_generators(own, seed_for(self.seed, group))
-        if group in self._drawn:
-            take(own, self._drawn.pop(group))
-        elif group not in ("none", "keep"):
-            initialise(own, group, self.seed)
-        assert isinstance(own, Adapted)
-        return Statistics(
-            own,
-            [(own.main_input(number), batch.targets) for number, batch in enumerate(self.batches)],
-            self.draw,
-            second_order=second_order,
-            expressions=[proxy.expression for proxy in members if proxy.expression],
-            engine=self.workspace.engine,
-            loss=self.loss,
-            block_names=self.blocks,
-        )
-
-    def _computed(self, proxy: Proxy, statistics: Statistics) -> float:
-        """Return the score, NaN for the time being where it is left open."""
-        found = statistics.later(float, proxy.function(statistics))
-        if not isinstance(found, Later):
-            return found
-        self._open[proxy.name] = found
-        return math.nan
-
-    def _record(self, name: str, compute: Callable[[], float]) -> None:
-        self.scores[name], reason = _value(compute)
-        if reason and name not in self._open:
-            self.scores.reasons[name] = reason
-
-    def finish(self) -> None:
-        """Fetch what was left open, compute it, and read the clocks."""
-        fetched, opened, self._open = fetch([*self._checks, *self._open.values()]), self._open, {}
-        for each in self._checks:
-            each.settle(fetched)
-        for group, marks in self._marks.items():
-            for step, seconds in read_marks(marks).items():
-                self.scores.seconds[step if step in self.scores else f"{group}_{step}"] = seconds
-        for name, later in opened.items():
-            start = time.perf_counter()
-            self._record(name, partial(later.settle, fetched))
-            self.scores.seconds[name] += time.perf_counter() - start
-
-
-def _value(compute: Callable[[], float]) -> tuple[float, str]:
-    """Return (score, reason); the reason is empty for a finite score."""
-    try:
-        value = compute()
-    except InputError:
-        raise
-    except Undefined as error:
-        return math.nan, str(error)
-    except Exception as error:
-        # The frames hold the tensors of a pass that failed.
-        error.__traceback__ = None
-        # A network that fails must cost neither the other proxies nor the other networks of a collection.
-        return math.nan, f"{type(error).__name__}: {error}"
-    if math.isinf(value):
-        return value, "the definition gives an infinite value (a logarithm of zero or an overflow)"
-    if math.isnan(value):
-        return value, "the arithmetic gave NaN (non-finite activations or gradients)"
-    return value, ""
