@@ -14,7 +14,7 @@ from zcp.scoring import score
 from zcp.statistics.flops import flops
 from zcp.study.agreement import agree
 from zcp.study.own_networks.zoo import MODELS, batches, build
-from zcp.study.results import Deposit
+from zcp.study.results import Deposit, compare_all
 from zcp.versions import PACKAGES, versions
 
 NAME = "own_networks"
@@ -62,20 +62,21 @@ def measure(names: Iterable[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "class", "parameters", "operations", "pytorch"])
 
 
-def check(deposit: Deposit, names: Iterable[str]) -> list[pd.DataFrame]:
-    """Score some models anew and compare with the deposit which proxies have a value.
+def check(deposit: Deposit, names: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """Score some models anew, where `transformers` is installed, and compare which proxies have a value.
 
     Raises:
-        DisagreementError: if others have.
+        DisagreementError: if others have, or a count differs.
     """
     if why_missing("transformers"):
-        return []
+        return {}
     names = list(names)
-    counts = ["parameters", "operations", "pytorch"]
-    return [
-        agree(coverage(names), deposit, "coverage", keys=["model", "proxy"], exact=["valued"]),
-        agree(measure(names), deposit, "models", keys=["model"], exact=counts),
-    ]
+    keys, counts = ["model", "proxy"], ["parameters", "operations", "pytorch"]
+    found = compare_all(
+        lambda: agree(coverage(names), deposit, "coverage", keys=keys, exact=["valued"]),
+        lambda: agree(measure(names), deposit, "models", keys=["model"], exact=counts),
+    )
+    return dict(zip(("coverage", "models"), found, strict=True))
 
 
 def arrange(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

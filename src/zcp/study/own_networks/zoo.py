@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zcp.errors import InputError
 from zcp.optional import require
 
 CLASSES, WORDS, PIXELS = 5, 50, 64
@@ -51,8 +52,10 @@ def build(name: str, seed: int = 1, attention: str = "sdpa") -> nn.Module:
         attention: `sdpa` for the fused one of PyTorch, or `eager`.
 
     Raises:
-        InputError: if `transformers` is not installed.
+        InputError: if there is no such model, or `transformers` is not installed.
     """
+    if name not in MODELS:
+        raise InputError(f"unknown model {name!r}; choose one of {', '.join(MODELS)}")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     transformers = require("transformers")
