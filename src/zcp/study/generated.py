@@ -23,11 +23,14 @@ from zcp.versions import versions
 #: Page of the API -> the packages and modules that it documents; the last takes what no other does.
 API = {
     "networks": ("zcp.spaces", "zcp.data"),
-    "scoring": ("zcp.scoring", "zcp.proxies", "zcp.statistics", "zcp.formulas", "zcp.kernels", "zcp.golden"),
+    "scoring": (
+        "zcp.scoring", "zcp.many", "zcp.testing", "zcp.proxies", "zcp.statistics", "zcp.formulas",
+        "zcp.kernels", "zcp.golden",
+    ),
     "measured": ("zcp.benchmarks", "zcp.collect"),
     "ensemble": ("zcp.ensemble", "zcp.analysis"),
     "study": ("zcp",),
-}
+}  # fmt: skip
 
 #: Methods that scikit-learn adds to estimators; their text refers to pages of its own.
 SCIKIT_LEARN = ("set_fit_request", "set_predict_request", "set_score_request", "set_transform_request")
