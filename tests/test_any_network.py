@@ -114,7 +114,7 @@ def by_hand(net: nn.Module, leaves) -> dict[str, float]:
     found = leaves(own)
     return {
         "grad_norm": sum(float(w.grad.norm()) for w in found),
-        "snip": sum(float((w * w.grad).abs().sum()) for w in found),
+        "snip": sum(float((w.detach() * w.grad).abs().sum()) for w in found),
         "nasi": sum(float(w.grad.square().sum()) for w in found),
         "l2_norm": sum(float(w.norm()) for w in found),
     }
