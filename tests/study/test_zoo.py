@@ -49,7 +49,7 @@ def test_nearly_all_have_a_value():
 
 @every_model
 def test_multiply_accumulates_are_half_of_what_pytorch_counts(name):
-    model, inputs = build(name, attention="eager").eval(), batches(name)[0][0]
+    model, inputs = build(name, eager=True).eval(), batches(name)[0][0]
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(**inputs) if isinstance(inputs, dict) else model(inputs)
     found = flops(model, inputs)

@@ -53,7 +53,7 @@ def measure(names: Iterable[str]) -> pd.DataFrame:
     """
     rows = []
     for name in names:
-        model, inputs = build(name, attention="eager").eval(), batches(name)[0][0]
+        model, inputs = build(name, eager=True).eval(), batches(name)[0][0]
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             model(**inputs) if isinstance(inputs, dict) else model(inputs)
         parameters = sum(p.numel() for p in model.parameters())

@@ -43,13 +43,13 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def build(name: str, seed: int = 1, attention: str = "sdpa") -> nn.Module:
+def build(name: str, seed: int = 1, *, eager: bool = False) -> nn.Module:
     """Return a model whose weights are drawn with a seed of the global generator, which is put back.
 
     Args:
         name: a key of `MODELS`.
         seed: of the weights.
-        attention: `sdpa` for the fused one of PyTorch, or `eager`.
+        eager: whether attention is written out, and not PyTorch's fused one.
 
     Raises:
         InputError: if there is no such model, or `transformers` is not installed.
@@ -60,8 +60,10 @@ def build(name: str, seed: int = 1, attention: str = "sdpa") -> nn.Module:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     transformers = require("transformers")
     model, configuration, settings = MODELS[name]
-    classes = {} if name == "gpt2" else {"num_labels": CLASSES}
-    config = getattr(transformers, configuration)(**settings, **classes, attn_implementation=attention)
+    further: dict[str, Any] = {} if name == "gpt2" else {"num_labels": CLASSES}
+    if eager:
+        further["attn_implementation"] = "eager"
+    config = getattr(transformers, configuration)(**settings, **further)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         built: nn.Module = getattr(transformers, model)(config)
