@@ -37,7 +37,7 @@ class Rebound(nn.Module):
         }
         self._bound = {name: self._leaves[p] for name, p in network.named_parameters()}
         self._bound |= {
-            name: change(b) if b.is_floating_point() else b for name, b in network.named_buffers()
+            name: change(b) if b.is_floating_point() else b.clone() for name, b in network.named_buffers()
         }
 
     def leaf(self, parameter: Tensor) -> Tensor:
