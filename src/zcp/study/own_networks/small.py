@@ -23,7 +23,9 @@ class ConvNet(nn.Module):
         """Return logits (B, classes) of images (B, 3, H, W)."""
         x = self.begin(images)
         for layer, norm in zip(self.layers, self.norms, strict=True):
-            x += F.relu(norm(layer(x)))
+            out = norm(layer(x))
+            out += x
+            x = F.relu(out)
         logits: Tensor = self.head(x.mean((2, 3)))
         return logits
 
