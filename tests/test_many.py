@@ -2,6 +2,7 @@
 
 import pytest
 from any_networks import ResNet, batches, norms, seeded
+from torch.utils.data import DataLoader
 
 from zcp import InputError, score, score_many
 from zcp.proxies import population
@@ -59,6 +60,13 @@ def test_batches_by_network():
     assert table["score"]["naswot"].tolist() == [score(small(), x, "naswot")["naswot"] for x in (DATA, other)]
     with pytest.raises(InputError, match="no batches for the network 'b'"):
         score_many({"a": small, "b": small}, {"a": DATA})
+
+
+def test_a_loader_is_drawn_from_once():
+    data = [(x, y) for part in batches(count=6) for x, y in zip(*part, strict=True)]
+    loader = DataLoader(data, batch_size=5, shuffle=True)
+    table = score_many({"a": small, "b": small}, loader, proxies=["zico", "naswot"])
+    assert table.loc["a"].equals(table.loc["b"])
 
 
 def test_bad_requests():

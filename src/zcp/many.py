@@ -10,10 +10,12 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from zcp.errors import InputError
 from zcp.proxies import population
-from zcp.scoring import Scores, score
+from zcp.scoring import Scores, choose, score
+from zcp.statistics.batches import drawn
 
 Builder = Callable[[], nn.Module]
 Job = Callable[[], Scores | str]
@@ -26,8 +28,8 @@ def score_many(
 
     Args:
         networks: by name: a network, or a function that builds it, which is called when its turn comes.
-        batches: as for `zcp.score`, or by the name of the network where they read different inputs; a loader
-            is turned into a list once, so that all see the same.
+        batches: as for `zcp.score`, or by the name of the network where they read different inputs; from a
+            loader as many are drawn as the proxies read, once, so that all see the same.
         workers: processes, each with one thread. What they are given is pickled: with more than one,
             builders are functions of a module, not lambdas.
         options: further arguments of `zcp.score`.
@@ -44,11 +46,13 @@ def score_many(
     """
     if not networks:
         raise InputError("score_many needs one network or more, by name")
-    batches = list(batches) if isinstance(batches, torch.utils.data.DataLoader) else batches
-    given = batches if isinstance(batches, Mapping) else dict.fromkeys(networks, batches)
+    count = max((proxy.batches for proxy in choose(options.get("proxies"))), default=1)
+    given = batches if isinstance(batches, Mapping) else dict.fromkeys(networks, _listed(batches, count))
     if missing := networks.keys() - given.keys():
         raise InputError(f"there are no batches for the network {min(missing)!r}")
-    jobs = {name: partial(_outcome, each, given[name], options) for name, each in networks.items()}
+    jobs = {
+        name: partial(_outcome, each, _listed(given[name], count), options) for name, each in networks.items()
+    }
     rows, reasons, direction = {}, {}, dict[str, bool]()
     for name, outcome in _outcomes(jobs, workers):
         scores = outcome if isinstance(outcome, Scores) else Scores()
@@ -69,6 +73,10 @@ def score_many(
     table = pd.concat({"score": values, "rank": ranks}, axis=1).rename_axis("network")
     table.attrs["reasons"] = reasons
     return table
+
+
+def _listed(batches: Any, count: int) -> Any:
+    return drawn(batches, count) if isinstance(batches, DataLoader) else batches
 
 
 def _outcome(network: nn.Module | Builder, batches: Any, options: dict[str, Any]) -> Scores | str:

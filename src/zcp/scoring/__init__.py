@@ -98,7 +98,7 @@ def score(
         >>> zcp.score(network, zcp.gaussian_batches("cifar10", 4), ["params"])["params"]
         0.011714
     """
-    chosen = _chosen(proxies)
+    chosen = choose(proxies)
     chosen += [formula_proxy(name, text) for name, text in (formulas or {}).items()]
     if init not in ("paper", "keep"):
         raise InputError(f"unknown init {init!r}; choose 'paper' or 'keep'")
@@ -128,7 +128,12 @@ def score(
     return scores
 
 
-def _chosen(proxies: Iterable[str | Proxy | Function] | str | Function | None) -> list[Proxy]:
+def choose(proxies: Iterable[str | Proxy | Function] | str | Function | None) -> list[Proxy]:
+    """Return the proxies that these are, each once; None for all that are not optional.
+
+    Raises:
+        InputError: if there is no such proxy.
+    """
     if proxies is None:
         proxies = default_proxies()
     elif isinstance(proxies, str | Proxy) or not isinstance(proxies, Iterable):
