@@ -46,6 +46,8 @@ def score_many(
     """
     if not networks:
         raise InputError("score_many needs one network or more, by name")
+    if isinstance(options.get("proxies"), Iterator):
+        options["proxies"] = list(options["proxies"])
     count = max((proxy.batches for proxy in choose(options.get("proxies"))), default=1)
     given = batches if isinstance(batches, Mapping) else dict.fromkeys(networks, _listed(batches, count))
     if missing := networks.keys() - given.keys():
