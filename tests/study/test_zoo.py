@@ -1,10 +1,10 @@
 """Models of `transformers`: a value or a reason for every proxy, the same from two builds."""
 
-import copy
 import math
 
 import pytest
 import torch
+from tiny import fingerprint
 from torch.utils.flop_counter import FlopCounterMode
 
 from zcp import flops, score
@@ -30,7 +30,7 @@ UNTOUCHED = {"convnext": "layer_scale_parameter"}
 @every_model
 def test_every_proxy_has_a_value_or_a_reason_and_two_builds_agree(name):
     model = build(name)
-    before = copy.deepcopy(model.state_dict())
+    before, state = fingerprint(model), torch.get_rng_state()
     found, again = (score(net, batches(name)) for net in (model, build(name, seed=2)))
     missing = {proxy: found.reasons[proxy] for proxy in found if math.isnan(found[proxy])}
     expected = MISSING.get(name, {})
@@ -39,7 +39,7 @@ def test_every_proxy_has_a_value_or_a_reason_and_two_builds_agree(name):
     for proxy in found.keys() - missing:
         assert again[proxy] == pytest.approx(found[proxy], rel=1e-5), proxy
     assert all(UNTOUCHED.get(name, "nothing") in parameter for parameter in found.untouched)
-    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert fingerprint(model) == before and torch.equal(torch.get_rng_state(), state)
 
 
 def test_nearly_all_have_a_value():
