@@ -33,6 +33,8 @@ from zcp.statistics.losses import Loss
 from zcp.statistics.network import Draw, SeededDraw
 from zcp.statistics.surroundings import own_surroundings
 
+__all__ = ["Scores", "choose", "score"]
+
 
 def score(
     network: nn.Module,
