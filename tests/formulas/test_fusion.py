@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from zcp import kernels
-from zcp.formulas import Program, parse
+from zcp.formulas import Evaluation, Program, parse
 
 NAMES = {"a", "b", "c"}
 SHAPES = {"a": (4, 3), "b": (4, 3), "c": (5,)}
@@ -18,10 +18,10 @@ def parts(*texts):
     program = Program([parse(text, NAMES) for text in texts])
     plan = program.plan({name: SHAPES[name] for name in program.features}, fused=True)
     found = {
-        program.texts[head]: (
+        str(program.nodes[head]): (
             str(part.expression),
             part.ending,
-            [program.texts[i] for i in part.leaves],
+            [str(program.nodes[i]) for i in part.leaves],
             part.elements,
         )
         for head, part in plan.fused.items()
@@ -74,7 +74,26 @@ def test_a_norm_of_what_is_there_already_is_no_part():
 def test_a_missing_feature_takes_its_formula_along():
     program = Program([parse("abs(relu(a))", NAMES), parse("abs(relu(b))", NAMES)])
     plan = program.plan({"b": (3,)}, fused=True)
-    assert [program.texts[head] for head in plan.fused] == ["abs(relu(b))"]
+    assert [str(program.nodes[head]) for head in plan.fused] == ["abs(relu(b))"]
+
+
+@pytest.mark.parametrize("size", [1, 5, 100])
+def test_pieces_add_up(monkeypatch, size):
+    """Three layers, of which a CPU works on `size` elements at once."""
+    texts = ["min(abs(a), c)", "frobenius_norm(relu(a))", "softmax(sum(a, b))", "l1_norm(b)", "normalize(b)"]
+    program = Program([parse(text, NAMES) for text in texts])
+    values = {name: torch.randn(3, *shape, dtype=torch.float64) for name, shape in SHAPES.items()}
+
+    def results(fused):
+        normals = [lambda _, shape: torch.zeros(shape)] * 3
+        run = Evaluation(program, SHAPES, torch.empty(0, dtype=torch.float64), *normals, fused=fused)
+        for name, layers in values.items():
+            run.offer(name, *layers)
+        return torch.tensor(run.by_layer(), dtype=torch.float64)
+
+    expected = results(fused=False)
+    monkeypatch.setattr("zcp.formulas.operators.PIECE", size)
+    assert torch.allclose(results(fused=True), expected, rtol=1e-12, atol=1e-14)
 
 
 def test_a_cpu_uses_the_eager_twins_and_never_triton():

@@ -120,6 +120,18 @@ def test_unknown_engine():
         score(network(), batches(), ["params"], engine="quick")
 
 
+def test_strides_come_back_only_where_they_are_asked():
+    net = network()
+    workspace = Workspace(net, ENGINES["fast"])
+    for strides in (False, True):
+        initialise(workspace.fresh().to(memory_format=torch.channels_last), "normal", 0)
+        own = workspace.fresh(strides=strides)
+        kernels = [p for p in own.parameters() if p.ndim == 4 and min(p.shape[1:]) > 1]
+        assert kernels and all(p.is_contiguous() == strides for p in kernels)
+        for mine, theirs in zip(own.parameters(), net.parameters(), strict=True):
+            assert torch.equal(mine, theirs)
+
+
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=lambda engine: engine.name)
 def test_a_fresh_copy_has_the_tensors_of_the_network(engine):
     net = network()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zcp import kernels
-from zcp.formulas.fusion import Plan, fuse, one_by_one
+from zcp.formulas.fusion import Part, Plan, fuse, one_by_one
 from zcp.formulas.operators import OPERATORS, Shape
 from zcp.formulas.source import source
 from zcp.formulas.tree import Expression
@@ -34,7 +34,6 @@ class Program:
     Attributes:
         nodes: features and applications, arguments before what uses them.
         features: names of the features that have to be given.
-        texts: of the nodes.
     """
 
     def __init__(
@@ -47,7 +46,6 @@ class Program:
         self.roots = [self._add(tree, derived or {}) for tree in expressions]
         named = zip(self.nodes, self.operators, strict=True)
         self.features = {node.name: self._positions[node] for node, operator in named if operator is None}
-        self.texts = [str(node) for node in self.nodes]
         self._plans: dict[tuple[bool, tuple[tuple[str, Shape], ...]], Plan] = {}
 
     def _add(self, node: Expression, derived: Mapping[str, Expression]) -> int:
@@ -73,12 +71,13 @@ class Program:
         if key not in self._plans:
             if len(self._plans) == MOST_PLANS:
                 self._plans.clear()
-            known = self._shapes(shapes)
+            known = self.shapes(shapes)
             plan = Plan(known, *self._demands(known), {})
             self._plans[key] = fuse(plan, self.operators, self.arguments, self.roots) if fused else plan
         return self._plans[key]
 
-    def _shapes(self, features: Mapping[str, Shape]) -> list[Shape | None]:
+    def shapes(self, features: Mapping[str, Shape]) -> list[Shape | None]:
+        """Return the shape of each node, from those of the features; None where one is missing."""
         shapes: list[Shape | None] = []
         for node, operator, arguments in zip(self.nodes, self.operators, self.arguments, strict=True):
             given = [shape for a in arguments if (shape := shapes[a]) is not None]
@@ -130,10 +129,18 @@ class Evaluation:
         shapes: of the features that exist, in each layer.
         like: a tensor of the device and precision to compute with.
         normals: for each layer, the source of the operator `gaussian_init`.
+        fused: whether element-wise parts are one step each, as they always are where kernels run.
     """
 
-    def __init__(self, program: Program, shapes: Mapping[str, Shape], like: Tensor, *normals: Normal) -> None:
-        self.program, self.plan = program, program.plan(shapes, fused=kernels.usable(like))
+    def __init__(
+        self,
+        program: Program,
+        shapes: Mapping[str, Shape],
+        like: Tensor,
+        *normals: Normal,
+        fused: bool = False,
+    ) -> None:
+        self.program, self.plan = program, program.plan(shapes, fused=fused or kernels.usable(like))
         self.like, self.layers, self._normals = like, len(normals), normals
         self._held: list[int] = []  # what only the host computes, with all its arguments there
         self._means: dict[int, Tensor] = {}
@@ -221,27 +228,29 @@ class Evaluation:
 
     def _compute(self, index: int) -> Tensor:
         if part := self.plan.fused.get(index):
-            leaves = [self._values[leaf] for leaf in part.leaves]
-            text = source(part.expression, part.ending)
-            twin = partial(one_by_one, part, leaves)
-            value = kernels.fused(text, part.ending, leaves, part.elements, twin)
+            value = self._fused(part, [self._values[leaf] for leaf in part.leaves])
         else:
             value = self._apply(index)
         for argument in self.plan.reads[index]:
             self._release(argument, index)
         return value
 
+    def _fused(self, part: Part, leaves: list[Tensor]) -> Tensor:
+        if not kernels.usable(self.like):
+            return one_by_one(part, leaves)
+        text, twin = source(part.expression, part.ending), partial(one_by_one, part, leaves)
+        return kernels.fused(text, part.ending, leaves, part.elements, twin)
+
     def _apply(self, index: int) -> Tensor:
         program, plan = self.program, self.plan
         given = [self._values.get(a, self.like) for a in program.arguments[index]]
         shapes = [shape for a in program.arguments[index] if (shape := plan.shapes[a]) is not None]
-        text = program.texts[index]
-        maker = _Maker(
-            self.like,
-            lambda shape: torch.stack([normal(text, shape).reshape(-1) for normal in self._normals]),
-        )
         operator = OPERATORS[program.operators[index] or ""]
+        maker = _Maker(self.like, partial(self._draw, program.nodes[index]))
         return operator.compute(given, shapes, plan.counts[index], maker)
+
+    def _draw(self, node: Expression, shape: Shape) -> Tensor:
+        return torch.stack([normal(str(node), shape).reshape(-1) for normal in self._normals])
 
     def _release(self, index: int, reader: int) -> None:
         """Let go of what nobody will read any more: the value, or all but its beginning."""
@@ -262,8 +271,12 @@ def leading(tensor: Tensor, count: int) -> Tensor:
 
     They may share memory with the tensor, and so keep all of it.
     """
-    if count >= tensor.numel():
-        return tensor.reshape(-1)
-    if tensor.ndim > 1:
-        tensor = tensor[: -(-count // math.prod(tensor.shape[1:]))]
-    return tensor.reshape(-1)[:count]
+    # Only what is read may have to be brought in order.
+    while tensor.ndim > 1 and count < tensor.numel():
+        rows = -(-count // math.prod(tensor.shape[1:]))
+        if rows > 1:
+            tensor = tensor[:rows]
+            break
+        tensor = tensor[0]
+    flat = tensor.reshape(-1)
+    return flat if count >= len(flat) else flat[:count]

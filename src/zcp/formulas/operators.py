@@ -41,6 +41,8 @@ from zcp.kernels.eigenvalues import eigenvalues
 
 Shape = tuple[int, ...]
 Shapes = Sequence[Shape]
+#: Elements, over all layers, that a CPU works on at once: so many of several tensors stay in its inner cache.
+PIECE = 2**15
 
 
 class Maker(Protocol):
@@ -327,15 +329,36 @@ def _log(a: Tensor) -> Tensor:
     return torch.where(a > 0, a, 1.0).log_()
 
 
+def piece(layers: int) -> int:
+    """Return how many elements of each of so many layers a CPU works on at once."""
+    return max(PIECE // layers, 1)
+
+
+def _pieces(a: Tensor) -> Sequence[Tensor]:
+    return [a] if a.is_cuda else torch.split(a, piece(len(a)), 1)
+
+
+def _l1(a: Tensor) -> Tensor:
+    sums = [part.abs().sum(1, keepdim=True) for part in _pieces(a)]
+    return torch.cat(sums, 1).sum(1, keepdim=True) / a.shape[1]
+
+
 def _deviation(a: Tensor) -> Tensor:
-    centred = a - a.mean(1, keepdim=True)
+    mean = a.mean(1, keepdim=True)
     # The norm is several times faster than torch.std and than an inner product.
-    found: Tensor = torch.linalg.vector_norm(centred, dim=1, keepdim=True) / math.sqrt(a.shape[1] - 1)
-    return found
+    norms = [torch.linalg.vector_norm(part - mean, dim=1, keepdim=True) for part in _pieces(a)]
+    norm: Tensor = torch.linalg.vector_norm(torch.cat(norms, 1), dim=1, keepdim=True)
+    return norm / math.sqrt(a.shape[1] - 1)
 
 
 def _standardise(a: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
     return ((a - mean) / deviation).nan_to_num_(0.0, math.inf, -math.inf)
+
+
+def _standardised_norm(v: Sequence[Tensor], s: Shapes, _n: int, _maker: Maker) -> Tensor:
+    deviation = v[1][:, :1]
+    # Where standardising gives NaN, and so 0: of one value, of equal ones, and of such that are not finite.
+    return torch.where((deviation > 0) & deviation.isfinite(), math.sqrt(math.prod(s[0]) - 1), 0.0)
 
 
 OPERATORS: dict[str, Operator] = {
@@ -387,9 +410,12 @@ OPERATORS: dict[str, Operator] = {
     "frobenius_norm": _reduce(
         lambda a: torch.linalg.vector_norm(a, dim=1, keepdim=True), "root of the sum of squares"
     ),
-    "l1_norm": _reduce(lambda a: a.abs().mean(1, keepdim=True), "mean of |a|, as EZNAS names it"),
+    "l1_norm": _reduce(_l1, "mean of |a|, as EZNAS names it"),
     "normalized_sum": _reduce(lambda a: a.mean(1, keepdim=True), "mean"),
     "deviation": _reduce(_deviation, "standard deviation of all elements"),
+    "standardised_norm": Operator(
+        2, _scalar, lambda _n, _s: [0, 1], _standardised_norm, "norm of (a - mean) / b, b the deviation of a"
+    ),
     "numel": _fill(lambda shape: float(math.prod(shape)), _scalar, "number of elements"),
     "ones_like": _fill(lambda _shape: 1.0, _same, "ones of a's shape"),
     "zeros_like": _fill(lambda _shape: 0.0, _same, "zeros of a's shape"),

@@ -32,7 +32,7 @@ def rewrite(program: Program, shapes: Mapping[str, Shape]) -> list[Expression]:
         program: the formulas compiled, without views.
         shapes: of the features; one that is left out is missing.
     """
-    rewriter = _Rewriter(program, program.plan(shapes).shapes)
+    rewriter = _Rewriter(program, program.shapes(shapes))
     return [rewriter.root(root) for root in program.roots]
 
 

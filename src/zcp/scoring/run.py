@@ -80,7 +80,7 @@ class Run:
 
     def _statistics(self, group: str, members: list[Proxy]) -> Statistics:
         second_order = any(proxy.second_order for proxy in members)
-        own = self.workspace.fresh(apart=second_order)
+        own = self.workspace.fresh(apart=second_order, strides=group == "default")
         seed_generators(own, seed_for(self.seed, group))
         if group in self._drawn:
             take(own, self._drawn.pop(group))

@@ -86,18 +86,20 @@ class Workspace:
         self.network, self.engine, self.device = network, engine, device
         self._own: nn.Module | None = None
 
-    def fresh(self, *, apart: bool = False) -> nn.Module:
-        """Return a copy in PyTorch's default layout with the tensors of the network as they are.
+    def fresh(self, *, apart: bool = False, strides: bool = True) -> nn.Module:
+        """Return a copy with the tensors of the network as they are.
 
         Args:
             apart: whether it will be changed in more than its tensors, so that it cannot serve again.
+            strides: whether they lie in memory as the network's do, too, which an initialisation in place
+                follows; else as the last one left them, which costs less.
         """
         if apart or not self.engine.copies_once:
             return own_copy(self.network, self.device)
         if self._own is None:
             self._own = own_copy(self.network, self.device)
         else:
-            _put_back(self._own, self.network)
+            _put_back(self._own, self.network, strides)
         return self._own
 
 
@@ -195,11 +197,16 @@ def materialised(network: nn.Module, arguments: Sequence[Any], keywords: dict[st
     return own.train(network.training)
 
 
-def _put_back(own: nn.Module, network: nn.Module) -> None:
+def _put_back(own: nn.Module, network: nn.Module, strides: bool) -> None:
     """Give a copy the tensors of its original again."""
-    for mine, theirs in zip(own.parameters(), network.parameters(), strict=True):
-        # The original's strides, too: an initialisation in place follows them.
-        mine.data, mine.grad = theirs.detach().clone().to(mine.device), None
+    mine, theirs = list(own.parameters()), list(network.parameters())
+    for parameter, original in zip(mine, theirs, strict=True):
+        parameter.grad = None
+        if strides:
+            parameter.data = torch.empty_like(original, device=parameter.device)
+    if mine:
+        with torch.no_grad():
+            torch._foreach_copy_(mine, theirs)
     for module, original in zip(own.modules(), network.modules(), strict=True):
         for name, buffer in original.named_buffers(recurse=False):
             setattr(module, name, buffer.detach().clone().to(getattr(module, name).device))

@@ -22,8 +22,10 @@ import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from zcp import kernels
 from zcp.errors import Undefined
 from zcp.formulas import Evaluation, Expression, Program, views
+from zcp.formulas.identities import simplified
 from zcp.formulas.operators import Shape
 from zcp.statistics.calls import Call, Pass
 from zcp.statistics.copies import Engine
@@ -58,10 +60,15 @@ def compile_formulas(expressions: tuple[Expression, ...]) -> Program:
     return Program(expressions, _DERIVED)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
+def _compile_simplified(expressions: tuple[Expression, ...]) -> Program:
+    return compile_formulas(tuple(map(simplified, expressions)))
+
+
+@lru_cache(maxsize=512)
 def _compile_views(expressions: tuple[Expression, ...], shapes: tuple[tuple[str, Shape], ...]) -> Program:
     """Return a program whose features are views of statistics of these shapes."""
-    return Program(views.rewrite(compile_formulas(expressions), dict(shapes)), _DERIVED)
+    return Program(views.rewrite(_compile_simplified(expressions), dict(shapes)), _DERIVED)
 
 
 def kinds_taken(program: Program, which: str) -> set[str]:
@@ -171,7 +178,7 @@ class _Group:
         self.shapes = {
             view: views.view_shape(view, shapes[base]) for view, base in bases.items() if base in shapes
         }
-        counts = self.program.plan(self.shapes).counts
+        counts = self.program.plan(self.shapes, fused=engine.views or kernels.usable(like)).counts
         self._views: dict[str, dict[str, int]] = {}
         for view, node in self.program.features.items():
             if counts[node]:
@@ -194,7 +201,8 @@ class _Group:
     def close(self) -> None:
         """Let no further layer join, and begin to compute."""
         normals = [partial(_numbered, self.noise, number) for number in self.layers]
-        self.evaluation = Evaluation(self.program, self.shapes, self.like, *normals)
+        fused = self.engine.views
+        self.evaluation = Evaluation(self.program, self.shapes, self.like, *normals, fused=fused)
         for early in self._early:
             self._fill(*early)
         self._early.clear()

@@ -58,6 +58,9 @@ def _fill(network: nn.Module, seed: int, std: Callable[[nn.Module, Tensor], floa
             others.append(module)
     with default_generator(seed):
         for module in others:
+            for parameter in module.parameters(recurse=False):
+                # Resets fill in place, which follows the layout that the last initialisation left.
+                parameter.data = parameter.data.contiguous()
             parametrised.reset(module)
     for module in others:
         if isinstance(module, nn.MultiheadAttention):

@@ -25,6 +25,7 @@ from zcp.spaces.cells import Cell, chain
 from zcp.spaces.sss import CELL
 from zcp.statistics.copies import ENGINES, Engine, get_engine
 
+Batches = Sequence[tuple[Tensor, Tensor]]
 #: Seed of the random networks.
 SEED = 1
 #: Side of the square matrices whose product measures the peak.
@@ -70,13 +71,15 @@ def cost_in_units(
     *,
     engines: Sequence[str | Engine] = ("fast", "plain"),
     apart: bool = True,
+    others: Mapping[str, Callable[[nn.Module, Batches], Callable[[], object]]] | None = None,
 ) -> pd.DataFrame:
     """Measure all proxies together, with each engine, and where asked for one by one (`apart`).
 
-    Networks are (space, index) pairs; inputs are Gaussian, of CIFAR-10's shape.
+    Networks are (space, index) pairs; inputs are Gaussian, of CIFAR-10's shape. `others` make further work
+    of a network in training mode and its batches.
 
     Returns:
-        space, index, unit, one column an engine and `apart`: seconds a network.
+        space, index, unit, one column an engine, `apart` and those of `others`: seconds a network.
     """
     rows = []
     for space, index in networks:
@@ -88,11 +91,13 @@ def cost_in_units(
             work[get_engine(engine).name] = partial(score, network, batches, proxies, engine=engine)
         if apart:
             work["apart"] = partial(_one_by_one, network, batches, proxies)
+        for name, make in (others or {}).items():
+            work[name] = make(build(space, index).train(), batches)
         rows.append({"space": space, "index": index, **interleaved(work, 1, warm_up=False)})
     return pd.DataFrame(rows)
 
 
-def _one_by_one(network: nn.Module, batches: Sequence[tuple[Tensor, Tensor]], proxies: Sequence[str]) -> None:
+def _one_by_one(network: nn.Module, batches: Batches, proxies: Sequence[str]) -> None:
     for proxy in proxies:
         score(network, batches, [proxy], engine="plain")
 

@@ -1,0 +1,30 @@
+"""Formulas rewritten into others of the same value that read less."""
+
+from zcp.formulas.tree import Expression
+
+#: Operators that give 0 or 1, for NaN, too.
+_TESTS = {"less_than", "greater_than", "equal", "heaviside", "greater_than_zero", "less_than_zero"}
+
+
+def simplified(tree: Expression) -> Expression:
+    """Return a formula of the same value.
+
+    * What is 0 or 1 is nowhere below zero.
+    * The norm of n values that were brought to mean 0 and deviation 1 is the root of n - 1.
+
+    Example:
+        >>> print(simplified(Expression("less_than_zero", (Expression("heaviside", (Expression("a"),)),))))
+        zeros_like(heaviside(a))
+    """
+    # Random values are known by the text of their formula, so that it stays.
+    if tree.arguments is None or tree.name == "gaussian_init":
+        return tree
+    arguments = tuple(map(simplified, tree.arguments))
+    (first, *_), name = arguments, tree.name
+    if name == "less_than_zero" and first.name in _TESTS:
+        return Expression("zeros_like", arguments)
+    if name == "frobenius_norm" and first.name == "standardise" and first.arguments:
+        value, mean, deviation = first.arguments
+        if (mean, deviation) == (Expression("normalized_sum", (value,)), Expression("deviation", (value,))):
+            return Expression("standardised_norm", (value, deviation))
+    return Expression(name, arguments)
