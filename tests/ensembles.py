@@ -3,10 +3,17 @@
 import numpy as np
 import pandas as pd
 
+from zcp.collect.settings import Origin, Settings
 from zcp.data.datasets import DATASETS
 from zcp.ensemble.examples import Examples, join
+from zcp.proxies.population import AZ_NAS_PARTS, az_nas
+from zcp.study.greenfactory import release
 
 PROXIES = ["flops", "naswot", "params", "zico"]
+FEATURES = ["dataset=ImageNet16-120", "dataset=cifar10", "dataset=cifar100", "flops", "naswot", "params"]
+SETTINGS = Origin(Settings(("params", "flops", "naswot"), batch=4, inputs="gaussian")).to_json()
+ORIGIN = {"scores": "made-up", "scores_sha256": "0" * 64, "scores_settings": SETTINGS}
+FOUND = {"max_features": 0.5, "min_samples_leaf": 1, "bootstrap": False}
 
 
 def make_scores(networks=40, seed=0):
@@ -32,3 +39,18 @@ def make_examples(networks=40, seed=0) -> Examples:
     table = make_scores(networks, seed)
     measured = table[["space", "index", "dataset", "accuracy"]]
     return join(table.drop(columns="accuracy"), measured, "test", {"scores_sha256": "0" * 64})
+
+
+def make_rows() -> Examples:
+    """Rows that a model can be fitted on, with AZ-NAS."""
+    table = make_scores(20)
+    rng = np.random.default_rng(0)
+    for part in AZ_NAS_PARTS:
+        table[part] = rng.normal(size=len(table))
+    table["az_nas"] = az_nas(table)
+    measured = table[["space", "index", "dataset", "accuracy"]]
+    return join(table.drop(columns="accuracy"), measured, "test", ORIGIN)
+
+
+def make_artefact(rows, features=FEATURES, name="GreenFactory", model="extra trees", found=FOUND):
+    return release.fit_artefact(rows, name, features, model, found)

@@ -1,8 +1,10 @@
 import json
+import subprocess
 import sys
 
 import pytest
 
+import zcp
 from zcp import cli
 from zcp.study.outcomes import Outcome
 
@@ -29,7 +31,12 @@ def run(monkeypatch, capsys):
         (["score", "tss", "99999"], "99999"),
         (["score", "dss", "0"], "unknown search space 'dss'"),
         (["score", "tss", "0", "--dataset", "mnist"], "unknown dataset 'mnist'"),
-        (["score", "sss", "8:8:8:8:8", "--proxy", "synflw"], "unknown proxy 'synflw'; did you mean"),
+        (["score", "sss", "8:8:8:8:8", "--proxies", "synflw"], "unknown proxy 'synflw'; did you mean"),
+        (["score", "sss", "0", "--proxies", "params,,snip"], "there is an empty name in 'params,,snip'"),
+        (
+            ["score", "sss", "0", "--inputs", "noise"],
+            "unknown inputs 'noise'; choose one of images, gaussian",
+        ),
         (["proxies", "nothing*"], "no proxy matches 'nothing*'"),
         (["golden", "/nonexistent.json"], "cannot read the golden file"),
         (["download", "mnist"], "mnist"),
@@ -101,18 +108,78 @@ def test_proxies_lists_names_with_their_definition(run):
 
 
 def test_score_prints_a_line_a_proxy(run):
-    code, out, _ = run(
-        "score", "sss", "8:8:8:8:8", "--proxy", "params", "--proxy", "snip", "--batch-size", "4"
-    )
+    code, out, _ = run("score", "sss", "8:8:8:8:8", "--proxies", "params,snip", "--batch", "4")
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()] == ["params", "snip"]
     assert float(out.splitlines()[0].split()[1]) == pytest.approx(0.011714)
 
 
+def test_score_compares_several_with_directions_and_ranks(run):
+    code, out, _ = run("score", "sss", "0", "8:8:8:8:16", "--proxies", "params,ntk_cond", "--batch", "4")
+    head, params, condition = (line.split() for line in out.splitlines())
+    assert code == 0 and head == ["proxy", "better", "0", "(rank)", "8:8:8:8:16", "(rank)"]
+    assert params[:4] == ["params", "larger", "0.011714", "(2)"] and params[5] == "(1)"
+    better = 2 if float(condition[2]) < float(condition[4]) else 4
+    assert condition[1] == "smaller" and condition[better + 1] == "(1)"
+
+
+@pytest.mark.parametrize("inputs", [[], ["--inputs", "gaussian"]])
+def test_score_is_on_noise_unless_images_are_asked_for(run, monkeypatch, inputs):
+    given = ("score", "sss", "0", "--proxies", "snip", "--batch", "4")
+    monkeypatch.setattr("zcp.data.batches.image_batches", zcp.gaussian_batches)
+    _, noise, _ = run(*given, *inputs)
+    assert float(noise.split()[1]) > 0
+    monkeypatch.setattr("zcp.data.batches.gaussian_batches", None)
+    assert run(*given, "--inputs", "images")[1] == noise
+
+
+@pytest.mark.parametrize("command", ["score", "collect", "merge", "predict", "run", "download"])
+def test_help_comes_where_nothing_is_given(run, command):
+    code, out, err = run(command)
+    assert code == 2 and f"Usage: zcp {command} [OPTIONS]" in out + err and "--help" in out + err
+
+
+def test_the_package_is_the_command(capsys):
+    found = subprocess.run([sys.executable, "-m", "zcp", "proxies", "snip"], capture_output=True, text=True)
+    assert found.stdout.startswith("snip ") and found.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [("skops", "predict"), ("sklearn", "predict"), ("papermill", "study"), ("dask", "cluster")],
+)
+def test_a_missing_extra_is_one_line_with_the_command_that_brings_it(run, monkeypatch, module, extra):
+    def fail():
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setattr("zcp.doctor.report", fail)
+    code, out, err = run("doctor")
+    assert (code, out) == (2, "")
+    assert err == f"zcp: the package {module} is not installed; run: pip install 'zcp-nas[{extra}]'\n"
+
+
+def test_a_fault_of_our_own_is_not_taken_for_a_missing_extra(monkeypatch):
+    def fail():
+        raise ModuleNotFoundError("No module named 'zcp.nothing'", name="zcp.nothing")
+
+    monkeypatch.setattr("zcp.doctor.report", fail)
+    monkeypatch.setattr(sys, "argv", ["zcp", "doctor"])
+    with pytest.raises(ModuleNotFoundError):
+        cli.main()
+
+
+@pytest.mark.parametrize("command", [["run", "02"], ["study"], ["book"], ["portable"]])
+def test_without_a_checkout_the_study_is_not_there(run, monkeypatch, tmp_path, command):
+    monkeypatch.setattr("zcp.paths.BOOK", tmp_path)
+    code, out, err = run(*command)
+    assert code == 2 and out == "" and err.count("\n") == 1
+    assert err.startswith(f"zcp: zcp {command[0]} works on the study") and "clone the repository" in err
+
+
 def test_score_takes_a_formula_and_points_at_its_fault(run):
     form = "frobenius_norm(greater_than(pass_noise_bwd_input, {}))"
-    given = ("score", "sss", "8:8:8:8:8", "--batch-size", "4", "--formula")
-    code, out, _ = run(*given, form.format("pass_noise_fwd_output"), "--proxy", "greenmachine_f")
+    given = ("score", "sss", "8:8:8:8:8", "--batch", "4", "--formula")
+    code, out, _ = run(*given, form.format("pass_noise_fwd_output"), "--proxies", "greenmachine_f")
     values = [line.split()[1] for line in out.splitlines()]
     assert code == 0 and len(values) == 2 and values[0] == values[1]
     code, _, err = run(*given, form.format("pass_noise_fwd_outptu"))
@@ -129,7 +196,16 @@ def test_golden_exits_1_on_a_miss(run, tmp_path, value, code):
     file.write_text(json.dumps(content))
     found, out, _ = run("golden", str(file))
     assert found == code
-    assert out.count("\n") == 2 and ("MISS" in out) == bool(code)
+    assert out.count("\n") == 3 and ("MISS" in out) == bool(code)
+    agree = 0 if code else 2
+    assert out.endswith(f"{agree} values agree, 0 are decided by rounding, {2 - agree} miss\n")
+
+
+def test_golden_without_a_file_checks_the_values_that_come_with_zcp(run):
+    code, out, _ = run("golden", "--arch", "sss-0")
+    assert code == 0 and out.count("sss-0") > 40 and out.endswith(", 0 miss\n")
+    code, _, err = run("golden", "--arch", "sss-99")
+    assert code == 2 and "golden.json has no architecture 'sss-99'; it has " in err
 
 
 def test_golden_exits_2_on_a_key_that_names_no_proxy(run, tmp_path):
@@ -140,7 +216,7 @@ def test_golden_exits_2_on_a_key_that_names_no_proxy(run, tmp_path):
     }
     file.write_text(json.dumps(content))
     code, out, err = run("golden", str(file))
-    assert code == 2 and out.count("\n") == 3
+    assert code == 2 and out.count("\n") == 4
     assert err.startswith("zcp: ") and err.endswith("nothing was compared: moon_phase\n")
 
 

@@ -1,11 +1,14 @@
+import ast
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
 from zcp import optional
 from zcp.errors import InputError
+from zcp.paths import PROJECT
 
 BLOCKED = """
 import sys
@@ -27,6 +30,22 @@ def test_an_absent_package_is_named_with_the_command_that_installs_it(monkeypatc
     monkeypatch.setattr(optional, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=re.escape(f"pip install '{optional.PIP_NAMES[module]}'")):
         optional.require(module)
+
+
+def test_every_package_that_is_imported_is_of_the_core_or_of_an_extra():
+    """So that what is not installed is one line with the command that brings it, wherever it is missed."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    core = {re.split("[<>=]", requirement)[0] for requirement in project["dependencies"]}
+    assert {*optional.EXTRAS} < {*project["optional-dependencies"]}
+    imported = set()
+    for path in (PROJECT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            imported |= {name.partition(".")[0] for name in names}
+    foreign = imported - sys.stdlib_module_names - {"zcp"}
+    assert {"torch", "sklearn", "papermill"} <= foreign
+    assert foreign - core <= {*optional.PIP_NAMES}
 
 
 def test_a_present_package_is_imported():

@@ -1,4 +1,4 @@
-"""The two ways in which a request can fail: the input is wrong, or the value does not exist."""
+"""The ways in which a request can fail: wrong input, a value that does not exist, a study that disagrees."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -6,12 +6,24 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+#: Characters of a message; a longer one, which quotes what was passed, loses its middle.
+LONGEST = 4000
+
+
 class InputError(ValueError):
     """What the caller passed cannot be used; the message names the fault and the remedy."""
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 class Undefined(ArithmeticError):
     """A proxy has no value for this network; the message says why and becomes the reason of the NaN."""
+
+
+class StudyError(RuntimeError):
+    """Something of the study did not come out again, a section crashed, or the book was not built."""
 
 
 def choose(known: Mapping[str, T], name: str, what: str) -> T:

@@ -32,4 +32,6 @@ def commit() -> str:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return "unknown (git is not installed)"
-    return answer.stdout.strip() if answer.returncode == 0 else "unknown (not a git checkout)"
+    # What has no repository of its own, such as an installation, may lie in somebody else's.
+    is_own = answer.returncode == 0 and (PROJECT / ".git").exists()
+    return answer.stdout.strip() if is_own else "unknown (not a git checkout)"

@@ -67,3 +67,24 @@ def test_an_order_that_differs_is_named():
         check_order("sss", archs, "here")
     with pytest.raises(InputError, match="here has 3 architectures, space 'sss' has 32768"):
         check_order("sss", archs[:3], "here")
+
+
+def test_a_source_that_is_named_in_vain_is_no_reason_to_take_another(nothing, monkeypatch, tmp_path):
+    monkeypatch.setenv("ZCP_DATA", str(tmp_path))
+    with pytest.raises(InputError, match=r"ZCP_DATA is set, but .* holds no nats/tss\.parquet"):
+        load("tss")
+    monkeypatch.setenv("ZCP_DATA", "")
+    monkeypatch.setenv(archive.VARIABLE, str(tmp_path))
+    with pytest.raises(InputError, match=f"{archive.VARIABLE} is set, but .* holds no such archive"):
+        load("tss")
+    for odd in ("~nouser", "x" * 5000):
+        monkeypatch.setenv(archive.VARIABLE, odd)
+        assert "holds no such archive" in available("sss")["archive"]
+
+
+@pytest.mark.parametrize("name", ["~nouser", "x" * 5000, "/dev/null"])
+def test_a_data_folder_that_is_none_is_named(monkeypatch, name):
+    monkeypatch.setenv("ZCP_DATA", name)
+    with pytest.raises(InputError, match=r"ZCP_DATA names .*, which is not a folder; correct it") as caught:
+        load("tss")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 4100

@@ -1,5 +1,8 @@
 """On a small archive in the official format, which these tests write themselves."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -137,7 +140,7 @@ def test_a_damaged_record_is_named(tmp_path):
     root = write(tmp_path, "tss")
     file = root / "000003.pickle.pbz2"
     file.write_bytes(file.read_bytes()[:200])
-    with pytest.raises(InputError, match=r"record 3 of .*cannot be read"):
+    with pytest.raises(InputError, match=r"000003\.pickle\.pbz2 cannot be read"):
         load("tss", "archive", root).accuracy("cifar10")
     nats_bench.pickle_save(["of another kind"], root / "000003.pickle")
     with pytest.raises(InputError, match=r"record 3 of .*cannot be read"):
@@ -146,12 +149,53 @@ def test_a_damaged_record_is_named(tmp_path):
 
 def test_a_damaged_or_foreign_meta_file_is_named(tmp_path):
     root = write(tmp_path, "tss")
-    nats_bench.pickle_save({"meta_archs": ["8:8:8:8:8"]}, root / "meta.pickle")
+    nats_bench.pickle_save({**meta("tss"), "meta_archs": ["8:8:8:8:8"]}, root / "meta.pickle")
     with pytest.raises(InputError, match="has 1 architectures, space 'tss' has 15625"):
         load("tss", "archive", root)
     (root / "meta.pickle.pbz2").write_bytes(b"no archive")
-    with pytest.raises(InputError, match="cannot be read by nats_bench"):
+    with pytest.raises(InputError, match=r"meta\.pickle\.pbz2 cannot be read as a plain pickle"):
         load("tss", "archive", root)
+
+
+class Malicious:
+    """Unpickling it would run a shell command."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.marker}",)
+
+
+@pytest.mark.parametrize("place", ["meta", "record", "file"])
+def test_a_malicious_archive_is_refused_and_nothing_of_it_runs(tmp_path, place):
+    marker, root = tmp_path / "ran", write(tmp_path, "tss")
+    path = {"meta": root / "meta.pickle", "record": root / "000003.pickle", "file": tmp_path / "one.pickle"}
+    nats_bench.pickle_save({**meta("tss"), "200": Malicious(marker)}, path[place])
+    archive = Path(f"{path[place]}.pbz2")
+    with pytest.raises(InputError, match="system, which is not allowed"):
+        load("tss", "archive", archive if place == "file" else root).accuracy("cifar10")
+    assert not marker.exists()
+    nats_bench.pickle_load(path[place])  # proves that the pickle is live
+    assert marker.exists()
+
+
+@pytest.mark.parametrize("state", ["a", {"200": "path.pickle"}, {"200": {"all_results": {1: 2}}}])
+def test_a_record_that_is_data_of_another_form_is_named(tmp_path, state):
+    root = write(tmp_path, "tss")
+    nats_bench.pickle_save(state, root / "000003.pickle")
+    nats_bench.pickle_save({"x": Malicious(tmp_path / "ran")}, root / "path.pickle")
+    with pytest.raises(InputError, match=r"record 3 of .*cannot be read"):
+        load("tss", "archive", root).accuracy("cifar10")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_no_archive_is_named(tmp_path):
+    root = write(tmp_path, "tss")
+    for content in (["a"], {"meta_archs": 3}, {**meta("tss"), "arch2infos": {-1: {}}}):
+        nats_bench.pickle_save(content, root / "meta.pickle")
+        with pytest.raises(InputError, match="is no archive of NATS-Bench"):
+            load("tss", "archive", root)
 
 
 @pytest.mark.parametrize("space", EPOCHS)

@@ -77,7 +77,7 @@ def test_bad_input_is_named_and_changes_nothing(whole, arguments, message):
 
 def test_images_are_asked_for_before_anything_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("ZCP_DATA", "")
-    monkeypatch.setattr("zcp.data.images.DOWNLOADS", tmp_path)
+    monkeypatch.setenv("ZCP_HOME", str(tmp_path))
     assert data_folder() is None
     with pytest.raises(InputError, match="no ImageNet16-120 images"):
         invoke("collect", "--out", tmp_path / "a", "--count", 1, "--dataset", "ImageNet16-120")

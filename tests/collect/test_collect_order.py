@@ -67,7 +67,9 @@ def test_repeated_indices_and_datasets_are_scored_once():
     assert len(plan({"sss": [7, 7, 8]}, ["cifar10", "cifar10"])) == 2
 
 
-@pytest.mark.parametrize("text", ["0/8", "9/8", "2", "a/b", "1/0", "", "-1/8"])
+@pytest.mark.parametrize(
+    "text", ["0/8", "9/8", "2", "a/b", "1/0", "", "-1/8", "²/2", "1/2/3", f"1/{'9' * 5000}", "١/٢"]
+)
 def test_bad_shards_are_refused(text):
     with pytest.raises(InputError, match="--shard must be k/n"):
         parse_shard(text)
@@ -132,3 +134,13 @@ def test_gaps_are_told_by_the_place_in_the_order():
         f"first index {order[2]}",
         "tss cifar100: 5 of 15625; of the first 5 in the order of seed 3 none is missing",
     ]
+
+
+@pytest.mark.parametrize(
+    "line", ["9" * 5000, "--5", "-5", "²", "sss ²", f"sss {'9' * 5000}", "sss 8:8", "\x00"]
+)
+def test_a_line_that_names_no_architecture_is_refused_in_a_line(tmp_path, line):
+    (tmp_path / "indices.txt").write_text(f"0\n{line}\n")
+    with pytest.raises(InputError, match=r"indices\.txt, line 2: ") as caught:
+        read_indices(tmp_path / "indices.txt", ["sss"])
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 4100

@@ -73,10 +73,12 @@ def test_equal_rows_are_one_file_whatever_their_order_of_arrival(tmp_path):
 
 
 def test_a_name_is_looked_up_among_the_deposits(tmp_path, monkeypatch):
-    monkeypatch.setattr(parts, "SCORES", tmp_path)
-    make(tmp_path / "mine")
+    monkeypatch.setenv("ZCP_HOME", str(tmp_path))
+    mine = tmp_path / "data" / "scores" / "mine"
+    mine.parent.mkdir(parents=True)
+    make(mine)
     assert len(load_scores("mine")) == 24
-    assert scores_path("./mine") != scores_path("mine") == tmp_path / "mine"
+    assert scores_path("./mine") != scores_path("mine") == mine
     with pytest.raises(InputError, match=r"there are no scores in .*other; compute them with"):
         load_scores("other")
 
@@ -150,6 +152,48 @@ def test_foreign_files_are_refused(tmp_path):
     next(tmp_path.iterdir()).write_text("x")
     with pytest.raises(InputError, match="is no folder of parts"):
         load_scores(next(tmp_path.iterdir()))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("proxies", "params"), ("proxies", []), ("proxies", [1]), ("proxies", ["params", "params"]),
+        ("batch", "4"), ("batch", -1), ("batch", True), ("batch", 1e9), ("batches", 0), ("seed", 0.5),
+        ("inputs", ["images"]), ("images", ["cifar10"]), ("images", {"cifar10": 3}), ("init", "none"),
+        ("dtype", "float8"), ("dtype", []), ("zcp", 2), ("versions", None), ("versions", {"zen": "2"}),
+        ("environments", {"torch": "2"}), ("environments", [["torch"]]), ("steps", {"zen": "normal_init"}),
+        ("steps", []),
+    ],
+)  # fmt: skip
+def test_a_setting_of_another_form_is_named(tmp_path, setting, value):
+    path, _ = make(tmp_path, count=1)
+    rewrite_settings(path, json.dumps({**Origin(SETTINGS).to_json(), setting: value}))
+    with pytest.raises(InputError, match=f"cannot be used: its settings have no such {setting}$"):
+        load_scores(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "3", "null", "[" * 100_000, '{"batch": ' + "9" * 5000 + "}", "\udcff", "{"]
+)
+def test_settings_that_are_none_are_told_in_a_line(tmp_path, text):
+    path, _ = make(tmp_path, count=1)
+    rewrite_settings(path, text)
+    with pytest.raises(InputError, match="cannot be used: ") as caught:
+        load_scores(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def rewrite_settings(path, text):
+    table = pq.read_table(path).replace_schema_metadata({"settings": text.encode(errors="surrogateescape")})
+    pq.write_table(table, path)
+    path.rename(path.with_stem(sha256(path)[: parts.DIGITS]))
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    path, _ = make(tmp_path, count=1)
+    rewrite(path, lambda table: table.append_column("params", table["params"]))
+    with pytest.raises(InputError, match=r"cannot be used: .*params"):
+        load_scores(tmp_path)
 
 
 def test_parts_of_other_settings_are_never_mixed(tmp_path):

@@ -36,3 +36,29 @@ def test_what_is_missing_is_named(folder):
     (folder / "SHA256SUMS").unlink()
     with pytest.raises(InputError, match="SHA256SUMS is missing"):
         verify(folder, "sub/file.bin")
+
+
+@pytest.mark.parametrize(
+    "line", ["one-word", "abc  sub/file.bin", f"{'0' * 63}g  sub/file.bin", f"{'0' * 64} sub/file.bin"]
+)
+def test_a_list_that_is_none_is_refused_with_its_line(folder, line):
+    with (folder / "SHA256SUMS").open("a") as sums:
+        sums.write(f"\n{line}\n")
+    with pytest.raises(InputError, match="SHA256SUMS, line 3: expected a SHA-256"):
+        verify(folder, "sub/file.bin")
+
+
+def test_a_file_is_listed_once(folder):
+    with (folder / "SHA256SUMS").open("a") as sums:
+        sums.write(f"{'0' * 64}  sub/file.bin\n")
+    with pytest.raises(InputError, match=r"line 2: .* a name that no line before has"):
+        verify(folder, "sub/file.bin")
+    (folder / "SHA256SUMS").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="SHA256SUMS cannot be read"):
+        verify(folder, "sub/file.bin")
+
+
+def test_a_list_of_binary_mode_is_read(folder):
+    sums = folder / "SHA256SUMS"
+    sums.write_text(sums.read_text().replace("  ", " *"))
+    assert verify(folder, "sub/file.bin")

@@ -85,7 +85,7 @@ def test_original_files_give_the_images_that_were_written(tmp_path, dataset, wri
 def test_the_python_files_of_these_tests_are_as_python_2_wrote_them(tmp_path):
     raw = (write_python(tmp_path, "cifar100", pixels(2), np.arange(2)) / "train").read_bytes()
     assert raw.startswith(b"\x80\x02") and b"cnumpy.core.multiarray\n_reconstruct\n" in raw
-    assert isinstance(pickle.loads(raw, encoding="bytes")[b"data"], np.ndarray)
+    assert isinstance(pickle.loads(raw, encoding="bytes")[b"data"], np.ndarray)  # noqa: S301
 
 
 def test_a_malicious_batch_is_refused(tmp_path):
@@ -177,9 +177,9 @@ def test_a_truncated_compact_file_is_named(tmp_path):
 
 @pytest.fixture
 def no_downloads(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "DOWNLOADS", tmp_path / "downloads")
-    (tmp_path / "downloads").mkdir()
-    return tmp_path / "downloads"
+    monkeypatch.setenv("ZCP_HOME", str(tmp_path))
+    (tmp_path / "data" / "downloads").mkdir(parents=True)
+    return tmp_path / "data" / "downloads"
 
 
 def test_by_default_the_data_folder_comes_first_then_what_was_downloaded(tmp_path, monkeypatch, no_downloads):
@@ -206,11 +206,11 @@ def test_a_compact_file_that_differs_from_the_checksum_list_is_refused(tmp_path,
 
 @pytest.mark.parametrize(
     ("dataset", "remedy"),
-    [("cifar100", "set ZCP_DATA, or run: zcp download cifar100"), ("ImageNet16-120", "set ZCP_DATA$")],
+    [("cifar100", "run `zcp download cifar100`, or set ZCP_DATA"), ("ImageNet16-120", "; set ZCP_DATA")],
 )
 def test_without_images_the_message_says_what_to_do(monkeypatch, no_downloads, dataset, remedy):
     monkeypatch.setenv("ZCP_DATA", "")
-    with pytest.raises(InputError, match=rf"no {dataset} images.*{remedy}"):
+    with pytest.raises(InputError, match=rf"no {dataset} images.*{remedy}, or .* \(--inputs gaussian\)"):
         load_images(dataset)
 
 
@@ -227,3 +227,24 @@ def test_the_compact_images_of_the_data_folder_are_complete(dataset, count):
         pytest.skip("no data folder (ZCP_DATA): the compact images cannot be read")
     found = load_images(dataset)
     assert len(found.labels) == count and isinstance(found.origin, Path)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_no_damage_of_a_compact_file_is_more_than_one_line(tmp_path, compressed):
+    path = write_compact(tmp_path)
+    with np.load(path) as found:
+        whole = dict(found)
+    (np.savez_compressed if compressed else np.savez)(path, **whole)
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for place in rng.integers(0, len(content), 100):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        try:
+            found = load_images("cifar10", tmp_path)
+        except InputError as error:
+            assert "\n" not in str(error)
+        else:  # a bit of no meaning
+            assert np.array_equal(found.images, whole["images"])
+            assert np.array_equal(found.labels, whole["labels"])

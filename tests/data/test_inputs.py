@@ -161,3 +161,9 @@ def test_the_real_images_are_about_standardised(dataset):
         pytest.skip("no data folder (ZCP_DATA): the compact images cannot be read")
     inputs = torch.cat([batch.inputs for batch in image_batches(dataset, 128)])
     assert abs(inputs.mean()) < 0.15 and 0.85 < inputs.std() < 1.1
+
+
+@pytest.mark.parametrize("make", [gaussian_batches, image_batches])
+def test_more_inputs_than_memory_holds_are_refused_at_once(make):
+    with pytest.raises(InputError, match=r"2 batch\(es\) of 99999999999 are more than 131072 inputs"):
+        make("cifar10", 99_999_999_999)

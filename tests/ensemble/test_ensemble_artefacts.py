@@ -1,40 +1,27 @@
-"""Artefacts are written and read, refused when they do not fit, and predict for networks."""
+"""Artefacts are written and read, and refused when they do not fit."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from ensembles import make_scores
+from ensembles import FEATURES, ORIGIN, SETTINGS, make_artefact, make_rows
 from torch import nn
 
-import zcp
-from zcp.ensemble import artefacts, prediction
+from zcp.ensemble import artefacts
 from zcp.ensemble.artefacts import quantiles, rank_in_population, read, write
 from zcp.ensemble.candidates import KEEPS_ROWS, SHIPPABLE, build_released
-from zcp.ensemble.examples import Examples, join
+from zcp.ensemble.cards import seal
 from zcp.errors import InputError
-from zcp.proxies.population import AZ_NAS_PARTS, az_nas
+from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.study.greenfactory import release
 from zcp.study.results import Deposit
 
-FEATURES = ["dataset=ImageNet16-120", "dataset=cifar10", "dataset=cifar100", "flops", "naswot", "params"]
-ORIGIN = {"scores": "made-up", "scores_sha256": "0" * 64,
-          "scores_settings": {"batch": 4, "batches": 2, "seed": 0, "inputs": "gaussian"}}  # fmt: skip
-FOUND = {"max_features": 0.5, "min_samples_leaf": 1, "bootstrap": False}
-ARCH = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"
-
 
 @pytest.fixture(scope="module")
-def rows() -> Examples:
-    table = make_scores(20)
-    rng = np.random.default_rng(0)
-    for part in AZ_NAS_PARTS:
-        table[part] = rng.normal(size=len(table))
-    table["az_nas"] = az_nas(table)
-    measured = table[["space", "index", "dataset", "accuracy"]]
-    return join(table.drop(columns="accuracy"), measured, "test", ORIGIN)
+def rows():
+    return make_rows()
 
 
 @pytest.fixture(autouse=True)
@@ -42,12 +29,8 @@ def small_forests(monkeypatch):
     monkeypatch.setattr("zcp.ensemble.candidates.TREES", 10)
 
 
-def make(rows, features=FEATURES, name="GreenFactory", model="extra trees", found=FOUND):
-    return release.fit_artefact(rows, name, features, model, found)
-
-
 def test_reading_gives_back_what_was_written(rows, tmp_path):
-    made = make(rows)
+    made = make_artefact(rows)
     card = write(made, tmp_path)
     back = read("GreenFactory", "test", tmp_path)
     assert np.array_equal(back.estimator.predict(rows.features), made.estimator.predict(rows.features))
@@ -63,7 +46,7 @@ def test_reading_gives_back_what_was_written(rows, tmp_path):
 @pytest.mark.parametrize("model", SHIPPABLE)
 def test_every_model_that_may_win_can_be_shipped(rows, tmp_path, model):
     found = {"max_features": 0.5} if "trees" in model or "forest" in model else {}
-    made = make(rows, model=model, found=found)
+    made = make_artefact(rows, model=model, found=found)
     write(made, tmp_path)
     back = read("GreenFactory", "test", tmp_path).estimator
     assert np.allclose(back.predict(rows.features), made.estimator.predict(rows.features))
@@ -75,9 +58,10 @@ def test_what_keeps_rows_of_the_benchmark_is_not_shipped(model):
         build_released(model, {}, 0)
 
 
-def rewrite(card, **changes):
-    told = json.loads(card.read_text())
-    card.write_text(json.dumps({**told, **changes}))
+def rewrite(path, **changes):
+    """Change a card as a program would: its seal is right."""
+    told = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({**told, "seal": seal(told)}))
 
 
 @pytest.mark.parametrize(
@@ -86,19 +70,91 @@ def rewrite(card, **changes):
         ({"format": 99}, "has format 99"),
         ({"versions": {"scikit-learn": "0.24.0"}}, "fitted with scikit-learn 0.24.0"),
         ({"versions": {}}, "fitted with scikit-learn None"),
-        ({"features": ["params"]}, "different features"),
+        ({"features": ["params"], "regions": {}, "fitted": {}, "format": 1}, "different features"),
+        ({"name": "Green"}, "is the card of Green-test"),
         ({"sha256": "0" * 64}, "is damaged"),
     ],
 )
 def test_artefacts_that_do_not_fit_are_refused(rows, tmp_path, changes, fault):
-    card = write(make(rows), tmp_path)
+    card = write(make_artefact(rows), tmp_path)
     rewrite(card, **changes)
     with pytest.raises(InputError, match=fault):
         read("GreenFactory", "test", tmp_path)
 
 
+def width_of(**changes):
+    told = {"space": "tss", "dataset": "cifar10", "level": 0.9, "width": 2.0}
+    return {"widths": [told | changes]}
+
+
+@pytest.mark.parametrize(
+    "changes, fault",
+    [
+        ({"versions": None}, "versions: "), ({"versions": {"torch": 2}}, "versions.torch: "),
+        ({"widths": []}, "widths: "), ({"scores": {}}, r"scores.scores: Field required"),
+        ({"scores": None}, "scores: "), (width_of(width=0.0), r"widths.0.width: .* greater than 0"),
+        (width_of(width=-5.0), r"widths.0.width: .* greater"), (width_of(width=float("nan")), "width: "),
+        (width_of(width="2"), "widths.0.width: "), (width_of(level=1.0), "widths.0.level: "),
+        (width_of(space="moon"), "unknown search space"), (width_of(dataset="mnist"), "unknown dataset"),
+        ({"widths": 2 * width_of()["widths"]}, "not one width for each cell and level"),
+        ({"widths": width_of()["widths"] + width_of(level=0.8, width=3.0)["widths"]}, "do not ascend"),
+        ({"features": []}, "features: "), ({"features": ["b", "a"]}, "features are not in order"),
+        ({"population": {"tss cifar10": {"zen": [2.0, 1.0]}}}, "do not ascend"),
+        ({"population": {"moon": {}}}, "unknown search space"), ({"card": {}}, "card.model: Field required"),
+        ({"regions": {}}, "a region or the fitted networks are missing"), ({"more": 1}, "more: Extra inputs"),
+        ({"scores": {**ORIGIN, "scores_settings": {**SETTINGS, "batch": -8}}}, "no such batch"),
+        ({"scores": {**ORIGIN, "scores_settings": {}}}, "missing or unknown: batch"),
+    ],
+)  # fmt: skip
+def test_a_card_that_is_not_whole_is_refused_in_a_line(rows, tmp_path, changes, fault):
+    card = write(make_artefact(rows), tmp_path)
+    rewrite(card, **changes)
+    with pytest.raises(InputError, match=f"is not a whole model card .*{fault}") as caught:
+        read("GreenFactory", "test", tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "3", "[" * 100_000, '{"a": ' * 990 + "1" + "}" * 990, "\x00", '{"format": []}']
+)
+def test_what_is_no_card_is_refused_in_a_line(rows, tmp_path, text):
+    write(make_artefact(rows), tmp_path).write_text(text)
+    with pytest.raises(InputError, match=r"damaged|not a whole model card|has format") as caught:
+        read("GreenFactory", "test", tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_value_that_was_changed_in_a_card_is_noticed(rows, tmp_path):
+    card = write(make_artefact(rows), tmp_path)
+    text = card.read_text()
+    card.write_text(text.replace('"batch": 4', '"batch": 8'))
+    with pytest.raises(InputError, match="was changed after it was written"):
+        read("GreenFactory", "test", tmp_path)
+    card.write_text(json.dumps(json.loads(text), indent=1))
+    assert read("GreenFactory", "test", tmp_path).card["rows"] == len(rows)
+
+
+@pytest.mark.parametrize("model, package", [("XGBoost", "xgboost-cpu"), ("CatBoost", "catboost")])
+def test_the_packages_that_a_model_is_made_of_must_be_those_of_its_fit(rows, tmp_path, model, package):
+    card = write(make_artefact(rows, model=model, found={}), tmp_path)
+    told = json.loads(card.read_text())["versions"]
+    rewrite(card, versions={**told, package: "0.1.0"})
+    with pytest.raises(InputError, match=f"was fitted with {package} 0.1.0, but .* is installed"):
+        read("GreenFactory", "test", tmp_path)
+    card = write(make_artefact(rows), tmp_path)
+    rewrite(card, versions={**told, package: "0.1.0"})
+    assert read("GreenFactory", "test", tmp_path)  # a forest is not made of it
+
+
+def test_no_card_is_written_that_would_not_be_read(rows, tmp_path):
+    made = make_artefact(rows)
+    with pytest.raises(InputError, match=r"scores.scores_sha256: Field required"):
+        write(dataclasses.replace(made, scores={"scores": "mine"}), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_artefacts_of_another_release_are_read(rows, tmp_path):
-    card = write(make(rows), tmp_path)
+    card = write(make_artefact(rows), tmp_path)
     rewrite(card, versions={**json.loads(card.read_text())["versions"], "zcp": "0.0.1"})
     assert read("GreenFactory", "test", tmp_path).features == sorted(FEATURES)
 
@@ -109,7 +165,7 @@ def test_shipped_models_are_read(card):
 
 
 def test_damaged_files_are_refused(rows, tmp_path):
-    card = write(make(rows), tmp_path)
+    card = write(make_artefact(rows), tmp_path)
     model = card.with_suffix(".skops")
     whole = model.read_bytes()
     model.write_bytes(whole[: len(whole) // 2])
@@ -122,12 +178,13 @@ def test_damaged_files_are_refused(rows, tmp_path):
     with pytest.raises(InputError, match="not a whole model card"):
         read("GreenFactory", "test", tmp_path)
     card.unlink()
-    with pytest.raises(InputError, match="no fitted model"):
-        read("GreenFactory", "test", tmp_path)
+    for target in ("test", "x" * 5000, "\x00"):
+        with pytest.raises(InputError, match="no fitted model"):
+            read("GreenFactory", target, tmp_path)
 
 
 def test_foreign_types_are_not_loaded(rows, tmp_path, monkeypatch):
-    made = make(rows)
+    made = make_artefact(rows)
     made.estimator.extra_ = nn.ReLU()
     with pytest.raises(InputError, match="not trusted"):
         write(made, tmp_path)
@@ -137,48 +194,6 @@ def test_foreign_types_are_not_loaded(rows, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"not trusted: zcp.ensemble.estimators.GreenFactory$"):
         read("GreenFactory", "test", tmp_path)
     assert list(tmp_path.glob("*.tmp")) == []
-
-
-def test_an_architecture_is_predicted_from_its_scores(rows):
-    made = make(rows)
-    found = prediction.predict_architecture(made, "tss", ARCH, "cifar10")
-    assert list(found.features) == made.features and found.features["dataset=cifar10"] == 1
-    assert found.features["params"] == sum(p.numel() for p in zcp.build("tss", ARCH).parameters()) / 1e6
-    assert found.low <= found.accuracy <= found.high and found.notes == ()
-    table = pd.DataFrame([found.features])
-    assert found.accuracy == made.estimator.predict(table)[0]
-    index = zcp.spaces.get_space("tss").index(ARCH)
-    assert prediction.predict_architecture(made, "tss", index, "cifar10") == found
-    assert any("accuracy" in line for line in found.lines())
-
-
-def test_scores_are_those_of_a_collection(rows):
-    from zcp.collect import Settings, score_row
-
-    index = zcp.spaces.get_space("tss").index(ARCH)
-    settings = Settings(("params", "flops", "naswot"), batch=4, seed=0, inputs="gaussian")
-    collected = score_row("tss", index, "cifar100", settings)
-    found = prediction.predict_architecture(make(rows), "tss", ARCH, "cifar100").features
-    assert {p: collected[p] for p in settings.proxies} == {p: found[p] for p in settings.proxies}
-
-
-def test_noise_is_announced_where_images_are_missing(rows, monkeypatch):
-    monkeypatch.setenv("ZCP_DATA", "")
-    made = make(rows)
-    made.scores["scores_settings"] = {**ORIGIN["scores_settings"], "inputs": "images"}
-    found = prediction.predict_architecture(made, "tss", ARCH, "cifar10")
-    made.scores["scores_settings"] = ORIGIN["scores_settings"]
-    assert found.notes == (prediction.NOISE_NOTE,)
-
-
-def test_a_network_of_one_s_own_is_ranked_in_the_population(rows):
-    made = make(rows, [*FEATURES, "az_nas"])
-    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
-                            nn.Flatten(), nn.Linear(8, 10))  # fmt: skip
-    found = prediction.predict_network(made, network, "cifar10", population="sss")
-    assert found.features["az_nas"] < 0 and torch.isfinite(torch.tensor(found.accuracy))
-    with pytest.raises(InputError, match="not for darts cifar10"):
-        prediction.predict_network(made, network, population="darts")
 
 
 def test_ranks_in_a_population_are_those_of_az_nas(rows):
@@ -191,35 +206,7 @@ def test_ranks_in_a_population_are_those_of_az_nas(rows):
     assert quantiles(table.drop(columns="expressivity")) == {}
 
 
-def test_bad_requests_are_named(rows):
-    made = make(rows)
-    with pytest.raises(InputError, match="unknown dataset 'mnist'"):
-        prediction.predict_architecture(made, "tss", ARCH, "mnist")
-    with pytest.raises(InputError, match=r"at 0\.5"):
-        prediction.predict_architecture(made, "tss", ARCH, "cifar10", 0.5)
-    with pytest.raises(InputError, match="malformed cell"):
-        prediction.predict_architecture(made, "tss", "|none|", "cifar10")
-    with pytest.raises(InputError, match="lack the feature zen"):
-        make(rows, ["zen"])
-    with pytest.raises(InputError, match="unknown ensemble"):
-        make(rows, name="Green")
-
-
 def test_the_contest_s_choice_is_shipped():
     tuned = pd.DataFrame({"model": ["XGBoost", "XGBoost"], "seed": [3, 4], "found": ['{"a": 1}', '{"a": 2}']})
     deposit = Deposit("d", {"choice": {"default": "XGBoost"}, "seeds": [3, 4]}, {"hyperparameters": tuned})
     assert release.choose_model(deposit) == ("XGBoost", {"a": 1})
-
-
-def test_command_line(rows, tmp_path, monkeypatch):
-    from typer.testing import CliRunner
-
-    from zcp.cli import app
-
-    write(make(rows, name="GreenFactory-Fast"), tmp_path)
-    monkeypatch.setattr(artefacts.read, "__defaults__", ("test", tmp_path))
-    call = ["predict", "--space", "tss", "--arch", ARCH, "--dataset", "cifar10", "--fast"]
-    found = CliRunner().invoke(app, call)
-    assert found.exit_code == 0, found.output
-    for word in ("accuracy", "interval", "90% coverage", "params", "naswot"):
-        assert word in found.output

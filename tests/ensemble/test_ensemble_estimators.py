@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,15 +8,17 @@ from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from zcp.ensemble.estimators import FAST_FEATURES, LEAST_LEAF, GreenFactory, GreenFactoryFast
-from zcp.ensemble.regressors import build_pipeline
+from zcp.ensemble.estimators import LEAST_LEAF, GreenFactory, GreenFactoryFast, fast_features
+from zcp.ensemble.features import ONE_HOT
+from zcp.ensemble.transforms import build_pipeline
 from zcp.errors import InputError
+from zcp.paths import MODELS
 
 SMALL = build_pipeline(ExtraTreesRegressor(10, min_samples_leaf=2, random_state=0))
 
 
 @parametrize_with_checks(
-    [GreenFactory(SMALL), GreenFactoryFast(SMALL, features=None)],
+    [GreenFactory(SMALL), GreenFactoryFast(SMALL)],
     expected_failed_checks=lambda estimator: {
         "check_dataframe_column_names_consistency": "columns are known by name: their order does not matter"
     },
@@ -68,12 +72,16 @@ def test_scores_may_be_nan_or_infinite_but_accuracies_not(rows):
         GreenFactory(SMALL).fit(holes, rows.accuracy.where(rows.accuracy > rows.accuracy.median()))
 
 
-def test_fast_sees_few_features(rows):
-    named = rows.features.assign(log_synflow=rows.features["zico"])
+def test_fast_means_the_shipped_model_s_proxies_and_every_dataset(rows):
+    wanted = fast_features()
+    assert {*ONE_HOT} < {*wanted} and "eznas" in wanted
+    for card in MODELS.glob("GreenFactoryFast-test.json"):
+        assert {*json.loads(card.read_text())["features"]} <= {*wanted}
+    named = rows.features.assign(**dict.fromkeys({*wanted} - {*rows.features}, rows.features["zico"]))
     model = GreenFactoryFast(SMALL).fit(named, rows.accuracy)
-    assert list(model.feature_names_in_) == sorted(FAST_FEATURES) and model.n_features_in_ == len(
-        FAST_FEATURES
-    )
-    changed = named.assign(zico=0.0)
-    assert np.array_equal(model.predict(changed), model.predict(named))
-    assert model.get_params()["features"] == FAST_FEATURES
+    assert tuple(model.feature_names_in_) == wanted
+    assert np.array_equal(model.predict(named.assign(zico=0.0)), model.predict(named))
+    one_each = named.iloc[[0] * 3].assign(**dict(zip(ONE_HOT, np.eye(3), strict=True)))
+    assert len({*model.predict(one_each)}) == 3
+    with pytest.raises(InputError, match="lack eznas"):
+        GreenFactoryFast(SMALL).fit(rows.features, rows.accuracy)

@@ -1,6 +1,8 @@
 """The expression language: parsing, errors that show the place, operators, sharing."""
 
+import functools
 import math
+import pickle
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from reference.greenmachine import OPERATORS as PLAIN
 
 from zcp import InputError
 from zcp.formulas import OPERATORS, Evaluation, Expression, Program, parse, read_formulas
+from zcp.formulas.views import rewrite
 from zcp.statistics.eznas_triples import FEATURES as TRIPLE_FEATURES
 from zcp.statistics.formula_layers import FEATURES
 
@@ -91,7 +94,52 @@ def test_unknown_feature_lists_the_near_ones():
 
 def test_too_deep():
     with pytest.raises(InputError, match="nested 100 deep"):
-        parse("abs(" * 5000 + "a" + ")" * 5000, NAMES)
+        parse("abs(" * 500 + "a" + ")" * 500, NAMES)
+
+
+def nested(operator, depth, inner="a"):
+    return f"{operator}(" * depth + inner + ")" * depth
+
+
+def test_what_a_formula_repeats_is_shared_and_costs_once():
+    """Today's limit of depth, at three copies a level, would be 3 ** 100 nodes."""
+    tree = parse(nested("normalize", 100), NAMES)
+    assert sum(1 for _ in tree.walk()) == 301 and len(Program([tree]).nodes) == 301
+    assert tree is parse(nested("normalize", 100), NAMES) and pickle.loads(pickle.dumps(tree)) is tree  # noqa: S301
+    assert len(tree.text) < 2100 and tree.text != parse(nested("normalize", 99), NAMES).text
+    (deep, shallow), run = evaluate(
+        [f"l1_norm({nested('normalize', n)})" for n in (99, 1)], a=torch.arange(9.0)
+    )
+    assert deep == pytest.approx(shallow) and not run._values
+    (view,) = rewrite(Program([tree]), {"a": (2, 3, 4, 4)})
+    assert view.features == {"a@rows"}
+
+
+def test_too_many_parts():
+    chains = [nested(name, 90) for name in ("abs", "exp", "log", "relu", "sign", "round", "sigmoid", "power")]
+    text = functools.reduce(lambda left, right: f"sum({left}, {right})", chains)
+    assert len(list(parse(text, NAMES).walk())) == 8 * 90 + 8
+    both = f"sum({text}, {text.replace('a)', 'b)')})"
+    with pytest.raises(InputError, match="may have 1000 different parts at most, not 1457"):
+        parse(both, NAMES)
+
+
+@pytest.mark.parametrize("text", ["a" * 10**7, "abs(" + "é" * 9000 + ")", "sum(a, " * 300, "(" * 9999])
+def test_the_length_of_a_formula_and_of_what_is_said_about_it_are_limited(text):
+    with pytest.raises(InputError) as caught:
+        parse(text, NAMES)
+    assert len(str(caught.value)) < 500
+
+
+def test_what_needs_too_much_memory_is_refused_before_it_is_made():
+    wide = "mat_mul(transpose(mat_mul(a, a)), mat_mul(a, a))"
+    for text in (f"abs({wide})", "eigenvalue_ratio(transpose(mat_mul(a, a)))"):
+        program = Program([parse(text, NAMES)])
+        assert program.plan({"a": (8, 8, 16, 16)})
+        with pytest.raises(InputError, match=r"need \d+ elements for one layer, at most 67108864 are"):
+            program.plan({"a": (64, 64, 32, 32)})
+    # What is no larger than a feature may be as large as that is.
+    assert Program([parse("normalize(a)", NAMES)]).plan({"a": (512, 64, 112, 112)})
 
 
 def test_not_text():

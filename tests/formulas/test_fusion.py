@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from zcp import kernels
-from zcp.formulas import Evaluation, Program, parse
+from zcp.formulas import Program, parse
 
 NAMES = {"a", "b", "c"}
 SHAPES = {"a": (4, 3), "b": (4, 3), "c": (5,)}
@@ -75,25 +75,6 @@ def test_a_missing_feature_takes_its_formula_along():
     program = Program([parse("abs(relu(a))", NAMES), parse("abs(relu(b))", NAMES)])
     plan = program.plan({"b": (3,)}, fused=True)
     assert [str(program.nodes[head]) for head in plan.fused] == ["abs(relu(b))"]
-
-
-@pytest.mark.parametrize("size", [1, 5, 100])
-def test_pieces_add_up(monkeypatch, size):
-    """Three layers, of which a CPU works on `size` elements at once."""
-    texts = ["min(abs(a), c)", "frobenius_norm(relu(a))", "softmax(sum(a, b))", "l1_norm(b)", "normalize(b)"]
-    program = Program([parse(text, NAMES) for text in texts])
-    values = {name: torch.randn(3, *shape, dtype=torch.float64) for name, shape in SHAPES.items()}
-
-    def results(fused):
-        normals = [lambda _, shape: torch.zeros(shape)] * 3
-        run = Evaluation(program, SHAPES, torch.empty(0, dtype=torch.float64), *normals, fused=fused)
-        for name, layers in values.items():
-            run.offer(name, *layers)
-        return torch.tensor(run.by_layer(), dtype=torch.float64)
-
-    expected = results(fused=False)
-    monkeypatch.setattr("zcp.formulas.operators.PIECE", size)
-    assert torch.allclose(results(fused=True), expected, rtol=1e-12, atol=1e-14)
 
 
 def test_a_cpu_uses_the_eager_twins_and_never_triton():

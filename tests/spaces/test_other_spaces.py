@@ -223,3 +223,19 @@ def test_the_collection_command_takes_the_new_spaces(tmp_path):
     assert found["params"].tolist() == [T.params(arch, 63) / 1e6 for arch in found["arch"]]
     assert found["flops"].tolist() == [T.flops(arch, 63, 64) / 1e6 for arch in found["arch"]]
     assert list(itertools.chain(found["space"].unique())) == ["transnas"]
+
+
+@pytest.mark.parametrize("space", ["transnas", "darts"])
+@pytest.mark.parametrize(
+    "arch",
+    [
+        "[[(1e400, 0)], []]", GENOTYPE.replace("(0, 0)", "(1e400, 0)"),
+        GENOTYPE.replace("(0, 0)", "(0.5, 0)"),
+        GENOTYPE.replace("(0, 0)", "('0', 0)"), "(1, 0, 0, 2, 1, 1e400)", "(1, 0, 0, 2, 1, 1.0)",
+        "(" * 5000, "[" * 90 + "]" * 90, "9" * 5000, "-" * 900 + "1", "{}", "__import__('os')", "\x00", "",
+    ],
+)  # fmt: skip
+def test_a_text_that_is_no_architecture_is_refused_in_a_line(space, arch):
+    with pytest.raises(InputError, match="malformed") as caught:
+        get_space(space).index(arch)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 4100

@@ -1,13 +1,15 @@
+import json
 import re
 import tomllib
 from itertools import chain
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 import zcp
 from zcp.optional import why_missing
-from zcp.paths import PROJECT
+from zcp.paths import MODELS, PROJECT
 from zcp.proxies.registry import get_proxy, list_proxies
 from zcp.study.docstrings import convert
 
@@ -40,6 +42,13 @@ def test_every_direct_requirement_is_pinned():
     names = {re.split(r"[\[<>=~; ]", requirement)[0].lower().replace("_", "-") for requirement in wanted}
     names -= {"zcp-nas"}
     assert names - {pin.split("==")[0] for pin in pins()} == set()
+
+
+def test_the_extra_for_predictions_brings_the_scikit_learn_of_the_models():
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    wanted = Requirement(next(r for r in project["optional-dependencies"]["predict"] if "scikit" in r))
+    fitted = [json.loads(card.read_text())["versions"]["scikit-learn"] for card in MODELS.glob("*.json")]
+    assert fitted and all(wanted.specifier.contains(version) for version in fitted)
 
 
 def test_ci_calls_the_test_command_of_the_readme():

@@ -4,9 +4,10 @@ import pytest
 from ensembles import make_examples
 from joblib import Memory
 
-from zcp.ensemble.candidates import CANDIDATES, accuracy_from, build_released, log_error, signed_log
+from zcp.ensemble.candidates import CANDIDATES, build_released
 from zcp.ensemble.per_dataset import PerDataset
 from zcp.ensemble.splits import split
+from zcp.ensemble.transforms import accuracy_from, log_error, signed_log
 from zcp.errors import InputError
 from zcp.study.greenfactory import contest, fits
 from zcp.study.greenfactory.populations import mean_of_ranks, vote

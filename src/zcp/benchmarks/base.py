@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
+import pyarrow as pa
 
 from zcp.data.datasets import DATASETS
 from zcp.errors import InputError, choose
@@ -17,6 +18,7 @@ class Benchmark(ABC):
 
     Attributes:
         source: name of the kind of source.
+        variable: the environment variable that says where it is; empty where none does.
         space: `tss` or `sss`.
         targets: what `accuracy` can return, some of
             `test` (test accuracy after the full training: 200 epochs in TSS, 90 in SSS),
@@ -28,6 +30,7 @@ class Benchmark(ABC):
     """
 
     source: ClassVar[str]
+    variable: ClassVar[str] = ""
     targets: tuple[str, ...]
 
     def __init__(self, space: str, path: Path | None = None) -> None:
@@ -83,6 +86,18 @@ class Benchmark(ABC):
             f"source {self.source!r} does not hold accuracies of single training seeds of {self.space} on "
             f"{dataset}; sources 'tables' and 'package' hold those of tss"
         )
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Return a Parquet file as it is.
+
+    Raises:
+        InputError: if it is none.
+    """
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputError(f"{path} is not a readable Parquet file ({error}); copy it again") from error
 
 
 def check_order(space: str, archs: Sequence[str], origin: str) -> None:

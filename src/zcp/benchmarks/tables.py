@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 from zcp import optional
-from zcp.benchmarks.base import Benchmark, check_order
+from zcp.benchmarks.base import Benchmark, check_order, read_parquet
 from zcp.data.checksums import verify
 from zcp.data.datasets import DATASETS
 from zcp.errors import InputError, choose
-from zcp.paths import data_folder
+from zcp.paths import data_folder, is_file
 from zcp.spaces import get_space
 
 TARGETS = {"tss": ("test", "test_12ep", "valid"), "sss": ("test", "valid")}
@@ -50,10 +49,7 @@ def _read(space: str, path: Path) -> pd.DataFrame:
         InputError: if it is not Parquet or violates the schema; the message names every kind of violation.
     """
     errors = optional.require("pandera", "errors")
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} is not a readable Parquet file ({error}); copy it again") from error
+    frame = read_parquet(path)
     try:
         return pd.DataFrame(_schema(space).validate(frame, lazy=True))
     except errors.SchemaErrors as error:
@@ -70,13 +66,14 @@ class Tables(Benchmark):
     """
 
     source = "tables"
+    variable = "ZCP_DATA"
 
     @classmethod
     def why_missing(cls, space: str, path: Path | None = None) -> str:
         folder = path or data_folder()
         if folder is None:
             return f"set ZCP_DATA to the data folder, which holds nats/{space}.parquet"
-        if not (folder / f"nats/{space}.parquet").is_file():
+        if not is_file(folder / f"nats/{space}.parquet"):
             return f"{folder} holds no nats/{space}.parquet; set ZCP_DATA to the folder that does"
         return optional.why_missing("pandera")
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from zcp.benchmarks.base import read_parquet
 from zcp.data.checksums import verify
 from zcp.errors import InputError
 from zcp.paths import data_folder
@@ -78,7 +79,7 @@ def read_table(file: str) -> pd.DataFrame:
     root = data_folder()
     if root is None:
         raise InputError(f"no data folder: set ZCP_DATA to the one that holds {file}")
-    return pd.read_parquet(verify(root, file))
+    return read_parquet(verify(root, file))
 
 
 def accuracy(space: str, task: str) -> pd.Series:
@@ -92,9 +93,12 @@ def accuracy(space: str, task: str) -> pd.Series:
     """
     where = get_task(space, task)
     frame = read_table(where.file)
-    if where.file == DARTS:
-        frame = frame[(frame["source"] == where.column) & (frame["dataset"] == task)]
-        found = frame.set_index("naslib_arch")["val_accuracy"]
-    else:
-        found = frame.set_index("arch" if where.file == NATS else "naslib_arch")[where.column]
+    try:
+        if where.file == DARTS:
+            frame = frame[(frame["source"] == where.column) & (frame["dataset"] == task)]
+            found = frame.set_index("naslib_arch")["val_accuracy"]
+        else:
+            found = frame.set_index("arch" if where.file == NATS else "naslib_arch")[where.column]
+    except KeyError as error:
+        raise InputError(f"{where.file} of the data folder lacks the column {error}; copy it again") from None
     return found.dropna().astype("float64").rename("accuracy").rename_axis("arch")

@@ -1,7 +1,7 @@
 """The commands `zcp collect` and `zcp merge`."""
 
-import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -13,28 +13,27 @@ from zcp.collect.order import first, parse_shard, plan, read_indices
 from zcp.collect.parts import merge, scores_path
 from zcp.collect.run import Executor, collect
 from zcp.collect.settings import choose_settings
-from zcp.collect.workers import Pool
+from zcp.collect.workers import Pool, cores
 from zcp.data.datasets import DATASETS
 from zcp.errors import InputError
 from zcp.spaces import SPACES
 
 #: Processes that share one GPU: a network of these spaces is too small to fill it alone.
 WORKERS_PER_GPU = 8
+COLLECTION = "collection: NAME (in data/scores of ZCP_HOME, the checkout, or here), or a folder, with a slash"
 
 
 def collect_command(
-    out: Annotated[str, typer.Option(help="collection: NAME (in data/scores), or a folder, with a slash")],
+    out: Annotated[str, typer.Option(help=COLLECTION)],
     count: Annotated[int | None, typer.Option(help="architectures of each space, in random order")] = None,
     indices: Annotated[Path | None, typer.Option(help="file of `index` or `space index` lines")] = None,
     space: Annotated[
-        list[str] | None, typer.Option(help="tss, sss, transnas or darts; repeatable; default tss and sss")
+        list[str] | None, typer.Option(help="of tss, sss, transnas, darts, joined by commas; default tss,sss")
     ] = None,
     dataset: Annotated[
-        list[str] | None, typer.Option(help="repeatable; default the three of NATS-Bench")
+        list[str] | None, typer.Option(help="joined by commas; default the three of NATS-Bench")
     ] = None,
-    proxies: Annotated[
-        list[str] | None, typer.Option(help="joined by commas, or repeated; default all")
-    ] = None,
+    proxies: Annotated[list[str] | None, typer.Option(help="joined by commas; default all")] = None,
     batch: Annotated[int, typer.Option(help="images a batch")] = 64,
     seed: Annotated[int, typer.Option(help="of weights, images and order")] = 0,
     inputs: Annotated[str, typer.Option(help="images, or gaussian (needs no data folder)")] = "images",
@@ -49,13 +48,12 @@ def collect_command(
     settings (batch, seed, inputs, proxies, versions of their definitions) are refused.
     """
     _stop_on_sigterm()
-    spaces, datasets = list(dict.fromkeys(space or SPACES)), list(dict.fromkeys(dataset or DATASETS))
+    spaces, datasets = listed(space) or list(SPACES), listed(dataset) or list(DATASETS)
     if (count is None) == (indices is None):
         raise InputError("say which architectures: either --count 300 or --indices FILE")
     chosen = first(count, spaces, seed) if count is not None else read_indices(indices or Path(), spaces)
     units = plan(chosen, datasets, parse_shard(shard))
-    names = [name for text in proxies or [] for name in text.split(",") if name]
-    settings = choose_settings(datasets, names or None, batch, seed, inputs)
+    settings = choose_settings(datasets, listed(proxies) or None, batch, seed, inputs)
     target = _checked(device, is_remote=cluster is not None)
     executor: Executor = Pool(_workers(device, workers)) if cluster is None else Cluster(cluster)
     path = scores_path(out)
@@ -64,8 +62,20 @@ def collect_command(
     typer.echo(f"written: {path}")
 
 
+def listed(texts: Sequence[str] | None) -> list[str]:
+    """Return the names of an option that takes several, joined by commas or given again, each once.
+
+    Raises:
+        InputError: if one is empty.
+    """
+    names = list(dict.fromkeys(name.strip() for text in texts or () for name in text.split(",")))
+    if "" in names:
+        raise InputError(f"there is an empty name in {','.join(texts or ())!r}; write names as in a,b")
+    return names
+
+
 def merge_command(
-    out: Annotated[str, typer.Argument(help="collection: NAME (in data/scores), or a folder, with a slash")],
+    out: Annotated[str, typer.Argument(help=COLLECTION)],
     sources: Annotated[list[str], typer.Argument(help="collections of equal settings")],
 ) -> None:
     """Add to a collection the rows of others that it lacks, as one file; tell what is missing."""
@@ -78,8 +88,7 @@ def merge_command(
 def _workers(device: str, workers: int | None) -> int:
     if workers is not None:
         return workers
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return WORKERS_PER_GPU if device.startswith("cuda") else cores
+    return WORKERS_PER_GPU if device.startswith("cuda") else cores()
 
 
 def _checked(device: str, is_remote: bool) -> str:

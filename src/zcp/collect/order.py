@@ -5,6 +5,7 @@
 * A shard takes every n-th architecture with all its datasets; the shards together are the whole.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +17,7 @@ import pandas as pd
 from zcp.data.datasets import ALL_DATASETS, get_dataset
 from zcp.errors import InputError
 from zcp.spaces import ALL_SPACES, get_space
+from zcp.spaces.base import index_or_string
 from zcp.statistics.seeding import seed_for
 
 #: Spaces of more architectures are not put into a random order.
@@ -112,8 +114,7 @@ def read_indices(file: Path, spaces: Sequence[str]) -> dict[str, Sequence[int]]:
                 f"found {line!r}"
             )
         try:
-            arch = int(words[1]) if words[1].lstrip("-").isdigit() else words[1]
-            chosen[words[0]].append(get_space(words[0]).resolve(arch)[0])
+            chosen[words[0]].append(get_space(words[0]).resolve(index_or_string(words[1].strip()))[0])
         except InputError as error:
             raise InputError(f"{file}, line {number}: {error}") from error
     return {space: indices for space, indices in chosen.items() if indices}
@@ -125,10 +126,10 @@ def parse_shard(text: str) -> tuple[int, int]:
     Raises:
         InputError: if it is not of that form with 1 <= k <= n.
     """
-    number, slash, parts = text.partition("/")
-    if not (slash and number.isdigit() and parts.isdigit() and 1 <= int(number) <= int(parts)):
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise InputError(f"--shard must be k/n with k from 1 to n, such as 2/8, not {text!r}")
-    return int(number), int(parts)
+    return int(found[1]), int(found[2])
 
 
 def in_order(frame: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -2,7 +2,8 @@
 
 * The name of a part is the beginning of the SHA-256 of its bytes: one flipped bit anywhere in it, in values,
   keys or settings, is noticed when it is read, and equal parts are one file wherever they meet.
-* A part appears whole or not at all, and carries the settings and versions that its rows were computed with.
+* A part appears whole or not at all, and carries the settings and versions that its rows were computed with;
+  the metadata of each column say what it means (`pyarrow.parquet.read_schema(part).field("zico").metadata`).
 * Nothing is rewritten, removed or locked. Several collectors may write into one folder, and parts that are
   put into one folder are merged: a network that occurs twice counts once, and must have equal values.
 """
@@ -21,15 +22,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from zcp.collect.columns import SECONDS, describe
 from zcp.collect.order import describe_gaps, in_order
 from zcp.collect.settings import Origin
 from zcp.data.datasets import ALL_DATASETS
 from zcp.errors import InputError
-from zcp.paths import SCORES
+from zcp.paths import PROJECT, home, is_checkout
 from zcp.spaces import ALL_SPACES
 
 KEYS = ["space", "index", "dataset"]
-SECONDS = "seconds_"
 #: Hexadecimal digits of its checksum in the name of a part.
 DIGITS = 16
 
@@ -38,7 +39,8 @@ def load_scores(source: str | Path) -> pd.DataFrame:
     """Read and check a collection.
 
     Args:
-        source: a name in `data/scores`, or the path of a folder (a text with a slash, or a `Path`).
+        source: a name in `data/scores` of `zcp.paths.home`, else of the checkout; or the path of a folder (a
+            text with a slash, or a `Path`).
 
     Returns:
         One row a (space, index, dataset), with the columns space, index, arch, dataset, one float64 column a
@@ -56,9 +58,17 @@ def load_scores(source: str | Path) -> pd.DataFrame:
 
 
 def scores_path(source: str | Path) -> Path:
-    """Return the folder of a collection, see `load_scores`."""
-    is_name = isinstance(source, str) and "/" not in source and os.sep not in source
-    return SCORES / source if is_name else Path(source)
+    """Return the folder of a collection, see `load_scores`; of a new one, in `zcp.paths.home`.
+
+    Raises:
+        InputError: if the name is empty.
+    """
+    if not source:
+        raise InputError("a collection needs a name, or the path of a folder")
+    if not isinstance(source, str) or "/" in source or os.sep in source or source in (".", ".."):
+        return Path(source)
+    own, deposited = (root / "data" / "scores" / source for root in (home(), PROJECT))
+    return deposited if is_checkout() and deposited.is_dir() and not own.is_dir() else own
 
 
 def scores_digest(source: str | Path) -> str:
@@ -116,10 +126,11 @@ def _read_part(path: Path) -> tuple[pa.Table, Origin]:
         table = pq.read_table(pa.BufferReader(content))
         origin = Origin.from_json(json.loads((table.schema.metadata or {})[b"settings"]))
         _check_schema(table.schema, origin.settings.proxies)
+        table.validate(full=True)
     except KeyError:
         raise InputError(f"{path} carries no settings: it was not written by `zcp collect`") from None
-    except (pa.ArrowException, ValueError) as error:
-        raise InputError(f"{path} cannot be used: {str(error).splitlines()[0]}") from error
+    except (pa.ArrowException, OSError, ValueError, RecursionError, MemoryError) as error:
+        raise InputError(f"{path} cannot be used: {(str(error) or repr(error)).splitlines()[0]}") from error
     return table.replace_schema_metadata(None), origin
 
 
@@ -132,7 +143,9 @@ def write_part(folder: Path, frame: pd.DataFrame, origin: Origin) -> Path:
     seconds = sorted(c for c in frame.columns if c.startswith(SECONDS))
     settings = {"settings": json.dumps(origin.to_json(), sort_keys=True)}
     schema = _arrow_schema(origin.settings.proxies, seconds)
-    table = pa.Table.from_pandas(in_order(frame, origin.settings.seed), schema, preserve_index=False)
+    told = [field.with_metadata(describe(field.name, origin.settings.versions)) for field in schema]
+    ordered = in_order(frame, origin.settings.seed)
+    table = pa.Table.from_pandas(ordered, pa.schema(told), preserve_index=False)
     buffer = pa.BufferOutputStream()
     pq.write_table(
         table.replace_schema_metadata(settings),
@@ -157,11 +170,12 @@ def write_once(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        if hasattr(os, "O_DIRECTORY"):  # not on Windows, which opens no folders
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -217,8 +231,8 @@ def _arrow_schema(proxies: Sequence[str], seconds: Sequence[str]) -> pa.Schema:
 def _check_schema(schema: pa.Schema, proxies: Sequence[str]) -> None:
     """Raise InputError that names every column that is missing, unexpected or of another type."""
     wanted = _arrow_schema(proxies, [name for name in schema.names if name.startswith(SECONDS)])
-    odd = {(f.name, str(f.type)) for f in schema} ^ {(f.name, str(f.type)) for f in wanted}
-    if odd:
+    found, expected = ([(field.name, str(field.type)) for field in each] for each in (schema, wanted))
+    if odd := {*found} ^ {*expected} or {pair for pair in found if found.count(pair) > 1}:
         named = ", ".join(f"{name} ({kind})" for name, kind in sorted(odd))
         raise InputError(f"its columns are not those of its settings: {named}")
 
@@ -235,7 +249,7 @@ def _check_rows(frame: pd.DataFrame) -> None:
     for text in frame["reason"].unique():
         try:
             is_reason = isinstance(json.loads(text), dict)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             is_reason = False
         if not is_reason:
             raise InputError(f"a reason is not a JSON object: {text!r}")

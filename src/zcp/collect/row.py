@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from zcp.collect.parts import KEYS, SECONDS
+from zcp.collect.columns import SECONDS
+from zcp.collect.parts import KEYS
 from zcp.collect.settings import DTYPES, Settings, image_digests
 from zcp.collect.workers import is_shortage
-from zcp.data.batches import Batch, gaussian_batches, image_batches
+from zcp.data.batches import Batch, make_batches
 from zcp.data.datasets import ALL_DATASETS
 from zcp.errors import InputError
 from zcp.proxies.registry import get_proxy
@@ -129,8 +130,7 @@ def fresh_batches() -> Iterator[None]:
 def _make_batches(
     dataset: str, inputs: str, batch: int, count: int, seed: int, dtype: str, device: str
 ) -> list[Batch]:
-    make = image_batches if inputs == "images" else gaussian_batches
     return [
         Batch(b.inputs.to(device, DTYPES[dtype]), b.labels.to(device))
-        for b in make(dataset, batch, count=count, seed=seed)
+        for b in make_batches(inputs, dataset, batch, count=count, seed=seed)
     ]

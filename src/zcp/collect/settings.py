@@ -8,21 +8,48 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Self
 
 import pandas as pd
 import torch
 
+from zcp.data.batches import INPUTS, MOST_INPUTS
 from zcp.data.generators import find_images
 from zcp.errors import InputError
 from zcp.proxies.registry import REGISTRY, default_proxies, get_proxy, list_proxies
 from zcp.versions import commit, versions
 
-INPUTS = ("images", "gaussian")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+#: Images a batch: a proxy needs two, and more than `MOST_INPUTS` do not fit into memory.
+LEAST, MOST = 2, MOST_INPUTS // 2
+
+
+def _are(kind: type, values: Any) -> bool:
+    return all(type(value) is kind for value in values)
+
+
+def _maps(kind: type, value: Any) -> bool:
+    return isinstance(value, Mapping) and _are(str, value) and _are(kind, value.values())
+
+
+#: Setting -> whether a value that was read is one.
+_FORMS: dict[str, Callable[[Any], bool]] = {
+    "proxies": lambda v: isinstance(v, list) and _are(str, v) and 0 < len(v) == len({*v}),
+    "batch": lambda v: type(v) is int and LEAST <= v <= MOST,
+    "batches": lambda v: type(v) is int and 1 <= v <= MOST_INPUTS,
+    "seed": lambda v: type(v) is int,
+    "inputs": lambda v: v in INPUTS,
+    "images": partial(_maps, str),
+    "init": lambda v: v in ("paper", "keep"),
+    "dtype": lambda v: type(v) is str and v in DTYPES,
+    "zcp": lambda v: type(v) is str,
+    "versions": partial(_maps, int),
+    "environments": lambda v: isinstance(v, list) and all(_maps(str, each) for each in v),
+    "steps": lambda v: _maps(list, v) and all(_are(str, steps) for steps in v.values()),
+}
 
 
 @dataclass(frozen=True)
@@ -98,8 +125,8 @@ def choose_settings(
     Raises:
         InputError: if a proxy or kind of inputs does not exist, images are missing, or the batch is small.
     """
-    if batch < 2:
-        raise InputError(f"--batch must be 2 or more, not {batch}")
+    if not LEAST <= batch <= MOST:
+        raise InputError(f"--batch must be {LEAST} or more, and {MOST} at most, not {batch}")
     if inputs not in INPUTS:
         raise InputError(f"unknown inputs {inputs!r}; choose one of {', '.join(INPUTS)}")
     wanted = {get_proxy(name).name for name in (default_proxies() if proxies is None else proxies)}
@@ -213,14 +240,15 @@ class Origin:
         """Return the inverse of `to_json`.
 
         Raises:
-            InputError: if a setting is missing or unknown.
+            InputError: if a setting is missing or unknown, or a value is of another form.
         """
-        own = {key: value for key, value in data.items() if key not in ("environments", "steps")}
+        if not isinstance(data, Mapping):
+            raise InputError("its settings are no JSON object")
         # Files from before there were versions hold the first of each.
-        own = {"versions": {}} | own
-        expected = {f.name for f in fields(Settings)}
-        if set(own) != expected:
-            odd = ", ".join(sorted(set(own) ^ expected))
+        told = {"versions": {}, "environments": [], "steps": {}} | dict(data)
+        if odd := ", ".join(sorted(set(told) ^ set(_FORMS))):
             raise InputError(f"its settings are not those of this version of zcp (missing or unknown: {odd})")
-        settings = Settings(**{**own, "proxies": tuple(own["proxies"])})
-        return cls(settings, data.get("environments", ()), data.get("steps", {}))
+        if odd := ", ".join(name for name, is_one in _FORMS.items() if not is_one(told[name])):
+            raise InputError(f"its settings have no such {odd}")
+        environments, steps = told.pop("environments"), told.pop("steps")
+        return cls(Settings(**{**told, "proxies": tuple(told["proxies"])}), environments, steps)

@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -53,6 +53,12 @@ class Failure:
     may_pass: bool = False
 
 
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 def is_shortage(text: str) -> bool:
     """Tell whether an error's text speaks of too little memory, which says nothing about the network."""
     return any(sign in text.lower() for sign in SHORTAGES)
@@ -75,9 +81,8 @@ def release_memory() -> None:
     Graphs hold cycles, and the C library keeps freed blocks that a network of other sizes cannot use.
     """
     gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
-    if trim is not None:
-        trim(0)
+    with suppress(AttributeError, OSError, TypeError):  # glibc only
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Pool:

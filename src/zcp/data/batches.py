@@ -11,7 +11,7 @@ from torch import Tensor
 from zcp.data.datasets import Dataset, get_dataset
 from zcp.data.generators import find_images
 from zcp.data.images import ImageSet
-from zcp.errors import InputError
+from zcp.errors import InputError, choose
 from zcp.statistics.seeding import generator
 
 
@@ -27,10 +27,18 @@ class Batch(NamedTuple):
     labels: Tensor
 
 
+#: What networks are scored on.
+INPUTS = ("images", "gaussian")
+#: Inputs of all batches together; more are a slip, and would not fit into memory.
+MOST_INPUTS = 2**17
+
+
 def _check_sizes(batch_size: int, count: int) -> None:
     for name, value in (("batch_size", batch_size), ("count", count)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise InputError(f"{name} must be a positive integer, not {value!r}")
+    if batch_size * count > MOST_INPUTS:
+        raise InputError(f"{count} batch(es) of {batch_size} are more than {MOST_INPUTS} inputs; take fewer")
 
 
 def _balanced(labels: NDArray[np.int64], order: NDArray[np.int64], batch_size: int) -> NDArray[np.int64]:
@@ -131,7 +139,7 @@ def gaussian_batches(dataset: str, batch_size: int, count: int = 2, seed: int = 
         seed: of inputs and labels.
 
     Raises:
-        InputError: if the dataset does not exist or a size is not positive.
+        InputError: if the dataset does not exist, a size is not positive, or all are more than `MOST_INPUTS`.
     """
     facts = get_dataset(dataset)
     _check_sizes(batch_size, count)
@@ -143,3 +151,13 @@ def gaussian_batches(dataset: str, batch_size: int, count: int = 2, seed: int = 
         labels = torch.cat([torch.randperm(facts.classes, generator=source) for _ in range(rounds)])
         batches.append(Batch(inputs, labels[:batch_size].clone()))
     return batches
+
+
+def make_batches(inputs: str, dataset: str, batch_size: int, count: int = 2, seed: int = 0) -> list[Batch]:
+    """Return `image_batches` or `gaussian_batches`, as `inputs` says: one of `INPUTS`.
+
+    Raises:
+        InputError: if there are no such inputs, and as those functions do.
+    """
+    makers = dict(zip(INPUTS, (image_batches, gaussian_batches), strict=True))
+    return choose(makers, inputs, "inputs")(dataset, batch_size, count=count, seed=seed)

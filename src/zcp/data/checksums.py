@@ -1,6 +1,7 @@
 """SHA-256 of data files against the list `SHA256SUMS` that lies beside them."""
 
 import hashlib
+import re
 from pathlib import Path
 
 from zcp.errors import InputError
@@ -22,14 +23,14 @@ def verify(root: Path, relative: str) -> Path:
         relative: path of the file below `root`, with forward slashes.
 
     Raises:
-        InputError: if the file, the list or its line for the file is missing, or the sums differ.
+        InputError: if the file, the list or its line for the file is missing, the list is not one, or the
+            sums differ.
     """
     path, sums = root / relative, root / LIST
     for needed in (path, sums):
         if not needed.is_file():
             raise InputError(f"{needed} is missing; copy the data folder again")
-    lines = (line.split(maxsplit=1) for line in sums.read_text().splitlines() if line.strip())
-    listed = {name.lstrip("*"): digest for digest, name in lines}
+    listed = _read_list(sums)
     if relative not in listed:
         raise InputError(f"{sums} has no line for {relative}; add the output of sha256sum for it")
     found = sha256(path)
@@ -39,3 +40,22 @@ def verify(root: Path, relative: str) -> Path:
             "copy it again"
         )
     return path
+
+
+def _read_list(sums: Path) -> dict[str, str]:
+    """Return name -> SHA-256 of a list, each name once."""
+    try:
+        lines = sums.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{sums} cannot be read ({error}); copy the data folder again") from error
+    listed: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        found = re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line)
+        if line.strip() and (not found or found[2] in listed):
+            raise InputError(
+                f"{sums}, line {number}: expected a SHA-256, two blanks and a name that no line before has, "
+                f"found {line!r}; copy the data folder again"
+            )
+        if found:
+            listed[found[2]] = found[1]
+    return listed

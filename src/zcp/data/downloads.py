@@ -1,14 +1,13 @@
 """The original CIFAR images, fetched when the user asks and never otherwise."""
 
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from zcp.errors import InputError
 from zcp.optional import require
-from zcp.paths import PROJECT
-
-DOWNLOADS = PROJECT / "data" / "downloads"
+from zcp.paths import home
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,11 @@ ARCHIVES = {
 }
 
 
+def downloads() -> Path:
+    """Return the folder that images are downloaded to."""
+    return home() / "data" / "downloads"
+
+
 def download_cifar(name: str, folder: Path | None = None) -> Path:
     """Download the binary version of a CIFAR dataset and extract its training images.
 
@@ -53,7 +57,8 @@ def download_cifar(name: str, folder: Path | None = None) -> Path:
 
     Args:
         name: `cifar10` or `cifar100`.
-        folder: where to put it; `data/downloads` of the project by default, where `image_batches` looks, too.
+        folder: where to put it; `data/downloads` of `zcp.paths.home` by default, where `image_batches` looks,
+            too.
 
     Returns:
         The folder, ready for `image_batches(..., folder=...)`.
@@ -64,7 +69,7 @@ def download_cifar(name: str, folder: Path | None = None) -> Path:
     if name not in ARCHIVES:
         raise InputError(f"{name!r} cannot be downloaded; choose one of {', '.join(ARCHIVES)}")
     archive = ARCHIVES[name]
-    target = Path(folder) if folder is not None else DOWNLOADS
+    target = Path(folder) if folder is not None else downloads()
     try:
         path = require("pooch").retrieve(
             archive.url, f"md5:{archive.md5}", fname=archive.name, path=target, progressbar=True
@@ -74,7 +79,7 @@ def download_cifar(name: str, folder: Path | None = None) -> Path:
                 tar.extract(member, target, filter="data")
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, tarfile.TarError) as error:
+    except (OSError, EOFError, ValueError, KeyError, tarfile.TarError, zlib.error) as error:
         raise InputError(
             f"downloading {archive.url} failed: {error}. Try again, or put {archive.name} "
             f"into {target} yourself and run this again"

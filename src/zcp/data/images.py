@@ -3,7 +3,6 @@
 No torchvision: every format is read with numpy. A pickle is read by an unpickler that refuses all but arrays.
 """
 
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,10 @@ from numpy.typing import NDArray
 
 from zcp.data.checksums import LIST, verify
 from zcp.data.datasets import Dataset, get_dataset
-from zcp.data.downloads import ARCHIVES, DOWNLOADS
+from zcp.data.downloads import ARCHIVES, downloads
 from zcp.data.pickles import NUMPY, load_restricted
 from zcp.errors import InputError
-from zcp.paths import data_folder
+from zcp.paths import data_folder, is_file
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -52,7 +51,7 @@ def _read_compact(_dataset: str, path: Path) -> tuple[Pixels, Labels]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return file["images"], file["labels"]
-    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged zip may raise anything
         raise InputError(
             f"{path} is not a readable .npz with arrays 'images' and 'labels' ({error}); copy it again"
         ) from error
@@ -111,12 +110,13 @@ def _find(dataset: str, folders: list[Path]) -> tuple[Reader, list[Path]]:
             inner = Path(files[0]).parent.name
             base = folder.parent if inner and folder.name == inner else folder
             paths = [base / file for file in files]
-            if paths[0].is_file():
+            if is_file(paths[0]):
                 return reader, paths
     files_wanted = ", ".join(files[0] for _, files in formats)
-    remedy = f"set ZCP_DATA{f', or run: zcp download {dataset}' if dataset in ARCHIVES else ''}"
+    remedy = f"run `zcp download {dataset}`, or set" if dataset in ARCHIVES else "set"
     raise InputError(
-        f"no {dataset} images: none of {files_wanted} in {', '.join(map(str, folders))}; {remedy}"
+        f"no {dataset} images: none of {files_wanted} in {', '.join(map(str, folders))}; {remedy} ZCP_DATA, "
+        "or score Gaussian noise instead (--inputs gaussian)"
     )
 
 
@@ -155,8 +155,8 @@ def load_images(dataset: str, folder: Path | None = None) -> ImageSet:
     """
     facts, root = get_dataset(dataset), data_folder()
     if dataset not in COMPACT:
-        raise InputError(f"there are no images of {dataset}; score it on Gaussian inputs")
-    defaults = [*([root / "images"] if root else []), DOWNLOADS]
+        raise InputError(f"there are no images of {dataset}; score it on Gaussian noise (--inputs gaussian)")
+    defaults = [*([root / "images"] if root else []), downloads()]
     reader, paths = _find(dataset, defaults if folder is None else [Path(folder)])
     if missing := [str(path) for path in paths if not path.is_file()]:
         raise InputError(f"{', '.join(missing)} is missing; extract the archive again")

@@ -4,7 +4,9 @@ A pickle is a program: unpickling it calls whatever it names. Here it may name o
 default nothing, which still permits numbers, strings, lists, tuples, dicts and sets.
 """
 
+import bz2
 import pickle
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -12,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from zcp.errors import InputError
+from zcp.paths import is_file
 
 Globals = Mapping[tuple[str, str], object]
 
@@ -21,6 +24,14 @@ NUMPY: Globals = {
     ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
     ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
     ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+}
+_SCALAR = np.float64(0).__reduce__()[0]
+#: What the official archive of NATS-Bench names beside plain containers.
+NATS: Globals = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("numpy.core.multiarray", "scalar"): _SCALAR,
+    ("numpy._core.multiarray", "scalar"): _SCALAR,
     ("numpy", "dtype"): np.dtype,
 }
 
@@ -41,17 +52,18 @@ def load_restricted(path: Path, allowed: Globals | None = None, encoding: str = 
     """Return the object pickled in `path`.
 
     Args:
-        path: the file.
-        allowed: what the pickle may name, by (module, name); nothing by default, `NUMPY` for plain arrays.
+        path: the file; one that ends in `.pbz2` is decompressed.
+        allowed: what the pickle may name, by (module, name); nothing by default, `NUMPY` for plain arrays,
+            `NATS` for the official archive.
         encoding: of 8-bit strings written by Python 2; `bytes` keeps them as they are.
 
     Raises:
         InputError: if the file is missing, truncated, or names anything else.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"{path} is missing")
     try:
-        with path.open("rb") as file:
+        with bz2.open(path) if path.suffix == ".pbz2" else path.open("rb") as file:
             return _Restricted(file, allowed or {}, encoding).load()
     except Exception as error:  # a broken pickle may raise anything
         raise InputError(f"{path} cannot be read as a plain pickle: {error}") from error

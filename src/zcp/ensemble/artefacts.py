@@ -1,34 +1,38 @@
 """Fitted estimators on disk, without pickle.
 
-An artefact is two files in `data/models`: `<name>-<target>.skops`, the estimator in the format of the
-package `skops` (a zip of JSON and numpy arrays, loaded against a list of trusted types), and
-`<name>-<target>.json`, its card: format, SHA-256 of the other file, versions, features, the settings of
-the scores that it was fitted on, interval widths per cell, and quantiles of the population that AZ-NAS ranks
-a new network in. It holds no row of any benchmark.
+An artefact is two files, the shipped ones in `models` beside this file: `<name>-<target>.skops`, the
+estimator in the format of the package `skops` (a zip of JSON and numpy arrays, loaded against a list of
+trusted types), and `<name>-<target>.json`, its card (`zcp.ensemble.cards`): SHA-256 of the other file,
+versions, features, the settings of the scores that it was fitted on, interval widths per cell, quantiles of
+the population that AZ-NAS ranks a new network in, which networks were fitted, how far their features are
+apart, and a seal over all this. It holds no row of any benchmark.
 """
 
 import json
-from dataclasses import dataclass, field
-from importlib.metadata import version
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_DEFLATED
+from zipfile import ZIP_LZMA
 
 import numpy as np
 import pandas as pd
 import skops.io
 from numpy.typing import NDArray
 
+from zcp.collect import load_scores, scores_digest
 from zcp.data.checksums import sha256
+from zcp.ensemble.cards import FORMAT, check_card, read_card, require_versions, seal
 from zcp.ensemble.estimators import GreenFactory
+from zcp.ensemble.examples import with_az_nas
+from zcp.ensemble.features import encode
+from zcp.ensemble.lean import lean
+from zcp.ensemble.region import Region, measure
 from zcp.errors import InputError
-from zcp.paths import PROJECT
+from zcp.paths import MODELS, is_file
 from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.proxies.registry import proxy_of_version
 from zcp.versions import versions
 
-FORMAT = 1
-MODELS = PROJECT / "data" / "models"
 LARGEST = 20 * 2**20  # bytes
 # What an artefact may contain beside what skops trusts by itself (numpy and scikit-learn's estimators).
 TRUSTED = (
@@ -36,9 +40,9 @@ TRUSTED = (
     "zcp.ensemble.estimators.GreenFactoryFast",
     "zcp.ensemble.features.FiniteFeatures",
     "zcp.ensemble.per_dataset.PerDataset",
-    "zcp.ensemble.candidates.signed_log",
-    "zcp.ensemble.candidates.log_error",
-    "zcp.ensemble.candidates.accuracy_from",
+    "zcp.ensemble.transforms.signed_log",
+    "zcp.ensemble.transforms.log_error",
+    "zcp.ensemble.transforms.accuracy_from",
     "catboost.core.CatBoostRegressor",
     "sklearn.tree._tree.Tree",
     "sklearn.utils._bunch.Bunch",
@@ -64,6 +68,9 @@ class Artefact:
         population: quantiles of the parts of AZ-NAS: `space dataset` -> part -> ascending values.
         scores: what the training scores were computed with: file, sha256 and settings.
         card: everything else that the card says (rows, model, seconds).
+        fitted: indices of the fitted networks by `space dataset`; empty where that is not known.
+        regions: where they lie, by `space dataset`; empty where that is not known.
+        versions: of the packages that it was fitted with.
     """
 
     name: str
@@ -73,6 +80,9 @@ class Artefact:
     population: dict[str, dict[str, list[float]]]
     scores: dict[str, Any]
     card: dict[str, Any] = field(default_factory=dict)
+    fitted: dict[str, list[int]] = field(default_factory=dict)
+    regions: dict[str, Region] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=versions)
 
     @property
     def features(self) -> list[str]:
@@ -124,26 +134,23 @@ def write(artefact: Artefact, folder: Path = MODELS) -> Path:
     """Write an artefact and return the path of its card; the card is written last.
 
     Raises:
-        InputError: if the estimator is larger than 20 MiB or holds a type that is not on the list.
+        InputError: if the estimator is larger than 20 MiB, holds a type that is not on the list, or its card
+            would not be whole.
     """
     folder.mkdir(parents=True, exist_ok=True)
     card = folder / f"{artefact.name}-{artefact.target}.json"
     model, unfinished = card.with_suffix(".skops"), card.with_suffix(".tmp")
     try:
-        skops.io.dump(artefact.estimator, unfinished, compression=ZIP_DEFLATED, compresslevel=9)
+        skops.io.dump(lean(artefact.estimator), unfinished, compression=ZIP_LZMA)
         _require_trusted(unfinished)
         if unfinished.stat().st_size > LARGEST:
             raise InputError(
                 f"{artefact.name} is larger than {LARGEST} bytes; use fewer trees or larger leaves"
             )
+        text = json.dumps(_tell(artefact, sha256(unfinished)))
+        check_card(json.loads(text), card)
         unfinished.replace(model)
-        told = {
-            "format": FORMAT, "name": artefact.name, "target": artefact.target, "sha256": sha256(model),
-            "features": artefact.features, "versions": versions(), "scores": artefact.scores,
-            "widths": artefact.widths.to_dict("records"), "population": artefact.population,
-            "card": artefact.card,
-        }  # fmt: skip
-        unfinished.write_text(json.dumps(told) + "\n")
+        unfinished.write_text(text + "\n")
         unfinished.replace(card)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -158,21 +165,64 @@ def read(name: str, target: str = "test", folder: Path = MODELS) -> Artefact:
             types than it says.
     """
     path = folder / f"{name}-{target}.json"
-    if not path.is_file() or not path.with_suffix(".skops").is_file():
+    if not is_file(path) or not is_file(path.with_suffix(".skops")):
         raise InputError(f"no fitted model {path}; make it with `zcp run 11 -p profile paper`")
-    told = _read_card(path)
-    _require_version(path, told["versions"].get("scikit-learn"))
-    if sha256(model := path.with_suffix(".skops")) != told["sha256"]:
+    card = read_card(path)
+    if (card.name, card.target) != (name, target):
+        raise InputError(f"{path} is the card of {card.name}-{card.target}; restore its name")
+    if sha256(model := path.with_suffix(".skops")) != card.sha256:
         raise InputError(f"{model} is damaged: it is not the file that its card describes; restore both")
-    _require_trusted(model)
+    require_versions(path, card, {"sklearn", *_require_trusted(model)})
     try:
         estimator = skops.io.load(model, trusted=list(TRUSTED))
     except Exception as error:
         raise InputError(f"{model} cannot be loaded ({error}); fit it again") from error
-    if not isinstance(estimator, GreenFactory) or list(estimator.feature_names_in_) != told["features"]:
+    if not isinstance(estimator, GreenFactory) or list(estimator.feature_names_in_) != card.features:
         raise InputError(f"{model} and its card name different features; restore both files or fit it again")
+    told = card.model_dump()
     widths = pd.DataFrame(told["widths"])
-    return Artefact(name, target, estimator, widths, told["population"], told["scores"], told["card"])
+    parts = {key: told[key] for key in ("population", "scores", "card", "fitted", "versions")}
+    return Artefact(name, target, estimator, widths, regions=card.regions, **parts)
+
+
+def with_regions(artefact: Artefact) -> Artefact:
+    """Return an artefact with what a card of format 1 does not say, from the scores that it was fitted on.
+
+    The estimator stays as it is. Where those scores are not at hand, nothing is added.
+    """
+    try:
+        source = artefact.scores["scores"].removesuffix(".parquet")
+        if artefact.regions or scores_digest(source) != artefact.scores["scores_sha256"]:
+            return artefact
+        scores = with_az_nas(load_scores(source))[0]
+    except InputError:
+        return artefact
+    scores = scores[scores["space"].isin(artefact.widths["space"])]
+    features = encode(scores, [name for name in artefact.features if "=" not in name])
+    return (
+        replace(artefact, **describe_fitted(features, scores))
+        if len(scores) == artefact.card["rows"]
+        else artefact
+    )
+
+
+def describe_fitted(features: pd.DataFrame, labels: pd.DataFrame) -> dict[str, Any]:
+    """Return `fitted` and `regions` of an artefact from its rows; `labels` has the columns of `KEYS`."""
+    cells = (labels["space"] + " " + labels["dataset"]).to_numpy()
+    fitted = {str(cell): sorted(map(int, rows)) for cell, rows in labels["index"].groupby(cells)}
+    return {"fitted": fitted, "regions": measure(features, labels)}
+
+
+def _tell(artefact: Artefact, digest: str) -> dict[str, Any]:
+    """Return what the card says, with its seal."""
+    told = {
+        "format": FORMAT, "name": artefact.name, "target": artefact.target, "sha256": digest,
+        "features": artefact.features, "versions": artefact.versions, "scores": artefact.scores,
+        "widths": artefact.widths.to_dict("records"), "population": artefact.population,
+        "card": artefact.card, "fitted": artefact.fitted,
+        "regions": {cell: region.model_dump() for cell, region in artefact.regions.items()},
+    }  # fmt: skip
+    return {**told, "seal": seal(json.loads(json.dumps(told)))}
 
 
 def rank_in_population(values: dict[str, float], population: dict[str, list[float]]) -> float:
@@ -190,37 +240,12 @@ def rank_in_population(values: dict[str, float], population: dict[str, list[floa
     return total
 
 
-def _read_card(path: Path) -> dict[str, Any]:
-    fields = {"format", "sha256", "features", "versions", "scores", "widths", "population", "card"}
+def _require_trusted(model: Path) -> set[str]:
+    """Return the packages whose types a model holds beside numpy's; raise InputError for a foreign type."""
     try:
-        told = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}); restore it") from error
-    if not isinstance(told, dict) or not fields <= set(told):
-        raise InputError(f"{path} is not a whole model card; restore it")
-    if told["format"] != FORMAT:
-        raise InputError(f"{path} has format {told['format']}, this zcp reads {FORMAT}; fit it again")
-    return told
-
-
-def _require_version(path: Path, made: str | None) -> None:
-    """Raise unless scikit-learn is of the minor version that it was when the model was fitted.
-
-    zcp's own version does not matter: features are computed in the versions of their definitions that the
-    scores were recorded with (`Artefact.proxy_of`).
-    """
-    here = version("scikit-learn")
-    if here.split(".")[:2] != str(made).split(".")[:2]:
-        raise InputError(
-            f"{path.stem} was fitted with scikit-learn {made}, but {here} is installed; install that version "
-            "or fit it again with `zcp run 11 -p profile paper`"
-        )
-
-
-def _require_trusted(model: Path) -> None:
-    try:
-        unknown = sorted(set(skops.io.get_untrusted_types(file=model)) - set(TRUSTED))
+        found = set(skops.io.get_untrusted_types(file=model))
     except Exception as error:
         raise InputError(f"{model} is damaged ({error}); restore it or fit it again") from error
-    if unknown:
+    if unknown := sorted(found - set(TRUSTED)):
         raise InputError(f"{model} holds types that are not trusted: {', '.join(unknown)}")
+    return {name.partition(".")[0] for name in found}

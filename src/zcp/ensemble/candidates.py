@@ -3,10 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import optuna
 from catboost import CatBoostRegressor
-from numpy.typing import NDArray
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import (
     ExtraTreesRegressor,
@@ -24,6 +22,7 @@ from xgboost import XGBRegressor
 from zcp.ensemble.estimators import LEAST_LEAF
 from zcp.ensemble.features import FiniteFeatures
 from zcp.ensemble.per_dataset import PerDataset
+from zcp.ensemble.transforms import accuracy_from, log_error, signed_log
 from zcp.errors import InputError
 
 Settings = dict[str, Any]
@@ -42,22 +41,6 @@ class Candidate(NamedTuple):
     columns: str
     suggest: Callable[[optuna.Trial], Settings] | None
     build: Callable[[Mapping[str, Any], int], Any]
-
-
-def signed_log(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    r"""Return $\mathrm{sign}(x) \log(1 + |x|)$."""
-    logarithms: NDArray[np.float64] = np.sign(values) * np.log1p(np.abs(values))
-    return logarithms
-
-
-def log_error(accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
-    r"""Return $-\log(101 - y)$ of an accuracy in percent: steps near the top count more."""
-    return -np.log(101.0 - accuracy)
-
-
-def accuracy_from(error: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the accuracy, percent, of `log_error`."""
-    return 101.0 - np.exp(-error)
 
 
 def _forest(trial: optuna.Trial) -> Settings:

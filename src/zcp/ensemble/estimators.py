@@ -5,7 +5,9 @@ others in what a table of scores needs: columns are known by name, so their orde
 that were not there in training are ignored; and scores may be NaN or infinite (`FiniteFeatures`).
 """
 
+import json
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -16,11 +18,10 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from zcp.ensemble.features import ONE_HOT
-from zcp.ensemble.regressors import build_pipeline
+from zcp.ensemble.transforms import build_pipeline
 from zcp.errors import InputError
+from zcp.paths import MODELS
 
-# One forward pass, one backward pass on ones, and counting.
-FAST_FEATURES = (*ONE_HOT, "flops", "log_synflow", "naswot", "params")
 # A leaf is an average of at least so many networks: the fitted model is an aggregate of the benchmark's
 # measurements, not a copy of its table, and it is small.
 LEAST_LEAF = 5
@@ -63,7 +64,7 @@ class GreenFactory(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             InputError: if a wanted column is missing or occurs twice.
         """
         if isinstance(X, pd.DataFrame):
-            X = self._choose(X, self.features if self.features is not None else list(X.columns))
+            X = self._choose(X, self.features if self.features is not None else self._default(X))
         elif self.features is not None:
             raise InputError("features are chosen by name, so X must be a data frame with named columns")
         values, y = validate_data(self, X, y, reset=True, y_numeric=True, **READING)
@@ -93,6 +94,9 @@ class GreenFactory(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.allow_nan = True
         return tags
 
+    def _default(self, X: pd.DataFrame) -> Sequence[str]:
+        return list(X.columns)
+
     @staticmethod
     def _choose(X: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
         """Return the columns of these names, in alphabetical order where the names are text."""
@@ -112,18 +116,23 @@ class GreenFactory(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 
 class GreenFactoryFast(GreenFactory):
-    """As `GreenFactory`, on features that a forward and a backward pass give.
+    """`GreenFactory` on `fast_features`: the few proxies of the shipped model, and the dataset.
 
     Args:
         regressor: see `GreenFactory`.
-        features: names of the columns to use: `FAST_FEATURES` by default; None for all.
+        features: names of the columns to use; `fast_features()` where None and X has named columns.
         random_state: see `GreenFactory`.
     """
 
-    def __init__(
-        self,
-        regressor: Any = None,
-        features: Sequence[str] | None = FAST_FEATURES,
-        random_state: int | None = 0,
-    ) -> None:
-        super().__init__(regressor, features, random_state)
+    def _default(self, X: pd.DataFrame) -> Sequence[str]:
+        return fast_features() if all(isinstance(name, str) for name in X) else list(X.columns)
+
+
+@cache
+def fast_features() -> tuple[str, ...]:
+    """Return what GreenFactoryFast sees: what elimination by score keeps for `test`, and the dataset.
+
+    Read off the card of the shipped model, which was fitted on what section 3 of the study found.
+    """
+    told = json.loads((MODELS / "GreenFactoryFast-test.json").read_text(encoding="utf-8"))
+    return tuple(sorted({*told["features"], *ONE_HOT}))

@@ -1,19 +1,28 @@
-"""The accuracy of a network that nobody trained: score it as the training rows were scored, and predict."""
+"""The accuracy of a network that nobody trained: score it as the training rows were scored, and predict.
 
+An interval is given only where its coverage was measured for such inputs: see `why` of `Prediction`.
+"""
+
+import importlib
+import math
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from torch import nn
 
+from zcp.collect.settings import image_digests
 from zcp.data.batches import Batch, gaussian_batches, image_batches
-from zcp.data.datasets import get_dataset
-from zcp.ensemble.artefacts import Artefact, rank_in_population
+from zcp.data.datasets import DATASETS, get_dataset
+from zcp.ensemble.artefacts import Artefact, rank_in_population, with_regions
 from zcp.errors import InputError
 from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.scoring import score
 from zcp.spaces import build, get_space
+from zcp.spaces.isomorphism import name_classes
 from zcp.statistics.seeding import seed_for
 
 LEVEL = 0.9
@@ -21,32 +30,51 @@ NOISE_NOTE = (
     "scored on Gaussian noise, because no images are at hand; the model was fitted on scores of images, so "
     "expect a different value (set ZCP_DATA to the data folder)"
 )
+ON_NOISE = "it was scored on noise, and coverage was measured on images"
+ON_OTHERS = "it was scored on other inputs than those that coverage was measured on"
+UNKNOWN = "the model's card does not say where coverage was measured"
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A predicted accuracy.
+    """A predicted accuracy, and what is known about it.
 
     Attributes:
+        network: the architecture, or where the network came from.
+        dataset: the one that it would be trained on.
+        target: which accuracy is predicted.
+        model: what predicted it, and what that was fitted on.
+        seen: whether this very network was among the fitted ones.
         accuracy: percent.
-        low: lower bound of the interval, percent.
+        low: lower bound of the interval, percent; NaN where there is none.
         high: upper bound.
         level: promised coverage of the interval.
+        why: why there is no interval; empty where there is one.
         features: what the model saw, by name.
-        notes: what to know about it, such as proxies that failed.
+        notes: what else to know, such as proxies that failed.
     """
 
+    network: str
+    dataset: str
+    target: str
+    model: str
+    seen: str
     accuracy: float
     low: float
     high: float
     level: float
+    why: str
     features: dict[str, float]
     notes: tuple[str, ...]
 
     def lines(self) -> Iterator[str]:
         """Yield the text that `zcp predict` prints."""
-        yield f"accuracy        {self.accuracy:.2f} %"
-        yield f"interval        {self.low:.2f} to {self.high:.2f} % ({self.level:.0%} coverage)"
+        for name in ("network", "dataset", "target", "model"):
+            yield f"{name:<16}{getattr(self, name)}"
+        yield f"{'fitted on it':<16}{self.seen}"
+        yield f"{'accuracy':<16}{self.accuracy:.2f} %"
+        bounds = f"{self.low:.2f} to {self.high:.2f} % ({self.level:.0%} coverage)"
+        yield f"{'interval':<16}{f'none: {self.why}' if self.why else bounds}"
         yield from (f"{name:<24}{value:.8g}" for name, value in self.features.items())
         yield from (f"note: {note}" for note in self.notes)
 
@@ -63,10 +91,13 @@ def predict_architecture(
     Raises:
         InputError: if the space, architecture, dataset or level is unknown.
     """
-    index, _ = get_space(space).resolve(arch)
+    index, string = get_space(space).resolve(arch)
     base = artefact.scores["scores_settings"].get("seed", 0)
     network, seed = build(space, index, dataset, base), seed_for(base, space, index, dataset)
-    return predict_network(artefact, network, dataset, population=space, level=level, seed=seed)
+    artefact = with_regions(artefact)
+    found = predict_network(artefact, network, dataset, population=space, level=level, seed=seed)
+    seen = _was_fitted(artefact, space, index, dataset)
+    return replace(found, network=f"{string} ({space} {index})", seen=seen)
 
 
 def predict_network(
@@ -81,40 +112,103 @@ def predict_network(
 ) -> Prediction:
     """Predict the accuracy of a network of one's own.
 
-    The promise of the interval holds for networks of `population` only: elsewhere it is an extrapolation.
+    Coverage was measured on networks of `population`. So there is an interval only where the network's
+    features are as close to those of fitted networks as these are to each other, and scored on their inputs.
 
     Args:
         artefact: a fitted estimator.
         network: maps (B, 3, H, W) images to logits, in the dataset's resolution and number of classes.
         dataset: the one that it would be trained on.
-        population: space whose training rows AZ-NAS ranks the network in, and whose interval is used.
+        population: space whose training rows the network is compared with, and whose interval is used.
         level: coverage of the interval.
         seed: of weights and noise.
         batches: inputs to score on; the training scores' own by default.
 
     Raises:
-        InputError: if the dataset, the population or the level is unknown, or the network cannot be scored.
+        InputError: if the dataset, the population or the level is unknown, or no proxy can be computed.
     """
     get_dataset(dataset)
     width = artefact.width(population, dataset, level)
+    artefact, why = with_regions(artefact), ON_OTHERS
     notes: list[str] = []
     if batches is None:
-        batches, notes = _choose_batches(artefact.scores["scores_settings"], dataset)
+        batches, notes, why = _choose_batches(artefact.scores["scores_settings"], dataset)
     features = _score(artefact, network, population, dataset, batches, seed, notes)
     accuracy = float(artefact.estimator.predict(pd.DataFrame([features]))[0])
-    low, high = max(accuracy - width, 0.0), min(accuracy + width, 100.0)
-    return Prediction(accuracy, low, high, level, features, tuple(notes))
+    region = artefact.regions.get(f"{population} {dataset}")
+    why = why or (region.why_outside(features) if region else UNKNOWN)
+    low, high = (math.nan, math.nan) if why else (max(accuracy - width, 0.0), min(accuracy + width, 100.0))
+    return Prediction(
+        type(network).__name__, dataset, _TARGETS.get(artefact.target, artefact.target), _describe(artefact),
+        "not known: the network is given as code", accuracy, low, high, level, why, features, tuple(notes),
+    )  # fmt: skip
 
 
-def _choose_batches(settings: dict[str, Any], dataset: str) -> tuple[list[Batch], list[str]]:
-    """Return the batches of the training scores, or noise and a note where their images are not at hand."""
+_TARGETS = {
+    "test": "test accuracy after the full training",
+    "test_12ep": "test accuracy after 12 epochs",
+    "valid": "validation accuracy after the full training",
+}
+
+
+def load_network(spec: str) -> nn.Module:
+    """Return the network that `module:name` names, of the working folder or an installed package.
+
+    `name` is a network, or what gives one when it is called without arguments. The module is run.
+
+    Raises:
+        InputError: if there is no such module or name, it fails, or gives something else.
+    """
+    module, _, name = spec.partition(":")
+    if not module or not name.isidentifier():
+        raise InputError(f"a network is named as module:function, such as my_module:build, not {spec!r}")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found = getattr(importlib.import_module(module), name)
+        network = found if isinstance(found, nn.Module) else found()
+    except Exception as error:  # it is code of the user
+        raise InputError(f"{spec} gives no network: {type(error).__name__}: {error}") from error
+    if not isinstance(network, nn.Module):
+        raise InputError(f"{spec} gives a {type(network).__name__}; it must give a torch.nn.Module")
+    return network
+
+
+def _describe(artefact: Artefact) -> str:
+    """Return what a model is and what it was fitted on, in a line."""
+    told, settings = artefact.card, artefact.scores["scores_settings"]
+    cells = ", ".join(f"{space} {dataset}" for space, dataset in dict.fromkeys(
+        zip(artefact.widths["space"], artefact.widths["dataset"], strict=True)))  # fmt: skip
+    return (
+        f"{artefact.name} ({told.get('model')}), fitted on {told.get('rows')} rows of "
+        f"{artefact.scores.get('scores')} ({cells}; {settings.get('inputs', 'images')}, batch "
+        f"{settings.get('batch', 16)})"
+    )
+
+
+def _was_fitted(artefact: Artefact, space: str, index: int, dataset: str) -> str:
+    fitted = artefact.fitted.get(f"{space} {dataset}")
+    if fitted is None:
+        return "not known: the model's card does not list the fitted networks"
+    if index in fitted:
+        return "yes: the model was told its accuracy"
+    names = name_classes(pd.DataFrame({"space": space, "index": [index, *fitted]})).to_list()
+    if names[0] in names[1:]:
+        return f"yes, by another name: {space} {fitted[names.index(names[0], 1) - 1]} is the same network"
+    return "no"
+
+
+def _choose_batches(settings: dict[str, Any], dataset: str) -> tuple[list[Batch], list[str], str]:
+    """Return the batches of the training scores, else noise; notes; and why coverage is not that of those."""
     size, count, seed = (settings.get(k, d) for k, d in (("batch", 16), ("batches", 2), ("seed", 0)))
-    if settings.get("inputs", "images") == "images":
-        try:
-            return image_batches(dataset, size, count=count, seed=seed), []
-        except InputError:
-            return gaussian_batches(dataset, size, count=count, seed=seed), [NOISE_NOTE]
-    return gaussian_batches(dataset, size, count=count, seed=seed), []
+    if settings.get("inputs", "images") == "gaussian":
+        return gaussian_batches(dataset, size, count=count, seed=seed), [], ""
+    try:
+        found = image_batches(dataset, size, count=count, seed=seed)
+        same = image_digests([dataset])[dataset] == settings.get("images", {}).get(dataset)
+    except InputError:
+        return gaussian_batches(dataset, size, count=count, seed=seed), [NOISE_NOTE], ON_NOISE
+    return found, [], "" if same else ON_OTHERS
 
 
 def _score(
@@ -134,8 +228,14 @@ def _score(
     notes += [f"{name}: as {old}, its older definition" for name, old in computed.items() if name != old]
     scores = score(network, batches, computed.values(), seed=seed)
     notes += [f"{name}: {reason}" for name, reason in scores.reasons.items()]
+    unseen = [name for name in DATASETS if f"dataset={name}" not in artefact.features]
+    if dataset in unseen and len(unseen) > 1:
+        notes.append(f"{artefact.name} cannot tell {' and '.join(unseen)} apart")
     values = {name: float(scores[proxy]) for name, proxy in computed.items()}
     found = {name: values[name] for name in wanted}
+    if not any(map(math.isfinite, values.values())):
+        reason = next(iter(scores.reasons.values()), "all are infinite")
+        raise InputError(f"no proxy of {artefact.name} can be computed: {reason}")
     if ranked:
         found["az_nas"] = rank_in_population(values, artefact.population[f"{space} {dataset}"])
     found |= {name: float(name == f"dataset={dataset}") for name in artefact.features if "=" in name}

@@ -6,12 +6,11 @@ from typing import Any
 from catboost import CatBoostRegressor
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import BayesianRidge, ElasticNet, LinearRegression, SGDRegressor
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeRegressor
 from xgboost import XGBRegressor
 
-from zcp.ensemble.features import FiniteFeatures
+from zcp.ensemble.transforms import build_pipeline
 from zcp.errors import choose
 
 # Named as in the paper's table, cheapest first. Each maps a seed to an estimator; parallelism, if
@@ -33,12 +32,6 @@ REGRESSORS: dict[str, Callable[[int], Any]] = {
 CHEAP = tuple(REGRESSORS)[:6]
 # Plain gradient descent diverges on features of such different scales; the paper leaves this out, too.
 NEEDS_SCALING = {"SGD"}
-
-
-def build_pipeline(regressor: Any, *, standardize: bool = False) -> Pipeline:
-    """Return a pipeline: values made finite, features standardised if asked for, regressor."""
-    steps = [FiniteFeatures(), *([StandardScaler()] if standardize else []), regressor]
-    return make_pipeline(*steps)
 
 
 def build_regressor(name: str, seed: int, *, standardize: bool = False) -> Pipeline:

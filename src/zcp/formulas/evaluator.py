@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zcp import kernels
-from zcp.formulas.fusion import Part, Plan, fuse, one_by_one
+from zcp.formulas.fusion import Plan, check_memory, fuse, one_by_one
 from zcp.formulas.operators import OPERATORS, Shape
 from zcp.formulas.source import source
 from zcp.formulas.tree import Expression
@@ -66,6 +66,9 @@ class Program:
         Args:
             shapes: of the features.
             fused: whether element-wise parts are one step each.
+
+        Raises:
+            InputError: if values larger than every feature need too much memory, see `check_memory`.
         """
         key = fused, tuple(sorted(shapes.items()))
         if key not in self._plans:
@@ -73,6 +76,7 @@ class Program:
                 self._plans.clear()
             known = self.shapes(shapes)
             plan = Plan(known, *self._demands(known), {})
+            check_memory(plan, self.operators, self.arguments, self.nodes)
             self._plans[key] = fuse(plan, self.operators, self.arguments, self.roots) if fused else plan
         return self._plans[key]
 
@@ -129,18 +133,10 @@ class Evaluation:
         shapes: of the features that exist, in each layer.
         like: a tensor of the device and precision to compute with.
         normals: for each layer, the source of the operator `gaussian_init`.
-        fused: whether element-wise parts are one step each, as they always are where kernels run.
     """
 
-    def __init__(
-        self,
-        program: Program,
-        shapes: Mapping[str, Shape],
-        like: Tensor,
-        *normals: Normal,
-        fused: bool = False,
-    ) -> None:
-        self.program, self.plan = program, program.plan(shapes, fused=fused or kernels.usable(like))
+    def __init__(self, program: Program, shapes: Mapping[str, Shape], like: Tensor, *normals: Normal) -> None:
+        self.program, self.plan = program, program.plan(shapes, fused=kernels.usable(like))
         self.like, self.layers, self._normals = like, len(normals), normals
         self._held: list[int] = []  # what only the host computes, with all its arguments there
         self._means: dict[int, Tensor] = {}
@@ -228,18 +224,15 @@ class Evaluation:
 
     def _compute(self, index: int) -> Tensor:
         if part := self.plan.fused.get(index):
-            value = self._fused(part, [self._values[leaf] for leaf in part.leaves])
+            leaves = [self._values[leaf] for leaf in part.leaves]
+            text = source(part.expression, part.ending)
+            twin = partial(one_by_one, part, leaves)
+            value = kernels.fused(text, part.ending, leaves, part.elements, twin)
         else:
             value = self._apply(index)
         for argument in self.plan.reads[index]:
             self._release(argument, index)
         return value
-
-    def _fused(self, part: Part, leaves: list[Tensor]) -> Tensor:
-        if not kernels.usable(self.like):
-            return one_by_one(part, leaves)
-        text, twin = source(part.expression, part.ending), partial(one_by_one, part, leaves)
-        return kernels.fused(text, part.ending, leaves, part.elements, twin)
 
     def _apply(self, index: int) -> Tensor:
         program, plan = self.program, self.plan

@@ -1,4 +1,4 @@
-"""Finds the element-wise parts of a program, each of which is computed in one pass over memory.
+"""Finds the element-wise parts of a program, each of which a GPU computes in one pass over memory.
 
 A part is one operator, its head, with all element-wise operators that nothing outside the part reads. What
 else the part reads is a leaf: features, reductions, softmax, matrices, values that other parts share. The
@@ -7,17 +7,19 @@ head may be the norm or the mean of an element-wise value; of a formula's own he
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from zcp.formulas.operators import OPERATORS, Shape, piece
+from zcp.errors import InputError
+from zcp.formulas.operators import OPERATORS, Shape
 from zcp.formulas.tree import Expression
 
 #: Operators that may end a part -> name of the reduction in `zcp.kernels`.
 ENDINGS = {"frobenius_norm": "norm", "normalized_sum": "mean"}
+HEADS = {ending: operator for operator, ending in ENDINGS.items()}
+#: Elements that the values of one layer that are larger than every feature may have together (256 MiB).
+MAX_ELEMENTS = 2**26
 
 
 class Part(NamedTuple):
@@ -52,6 +54,25 @@ class Plan(NamedTuple):
     reads: list[dict[int, int]]
     readers: list[list[int]]
     fused: dict[int, Part]
+
+
+def check_memory(
+    plan: Plan, operators: list[str | None], arguments: list[tuple[int, ...]], nodes: Sequence[Expression]
+) -> None:
+    """Raise InputError where what is larger than every feature has more than `MAX_ELEMENTS` elements."""
+    sizes = [math.prod(shape or ()) for shape in plan.shapes]
+    largest = max((size for size, operator in zip(sizes, operators, strict=True) if not operator), default=0)
+    total = 0
+    for node, operator in enumerate(operators):
+        if operator and plan.counts[node]:
+            inner = OPERATORS[operator].inner([plan.shapes[argument] or () for argument in arguments[node]])
+            needed = max(plan.counts[node], inner)
+            total += needed if needed > largest else 0
+        if total > MAX_ELEMENTS:
+            raise InputError(
+                f"{str(nodes[node])[:200]} and what comes before it need {total} elements for one layer, at "
+                f"most {MAX_ELEMENTS} are allowed; reduce its arguments first, or score smaller inputs"
+            )
 
 
 def fuse(plan: Plan, operators: list[str | None], arguments: list[tuple[int, ...]], roots: list[int]) -> Plan:
@@ -125,7 +146,7 @@ def _part(
 
 
 def one_by_one(part: Part, leaves: Sequence[Tensor]) -> Tensor:
-    """Evaluate a part as its operators do, the twin of its kernel; on a CPU a piece at a time.
+    """Evaluate a part as its operators do, the twin of its kernel.
 
     Args:
         part: what to evaluate.
@@ -135,40 +156,15 @@ def one_by_one(part: Part, leaves: Sequence[Tensor]) -> Tensor:
         (layers, `part.elements`), or (layers, 1) with an ending.
     """
     layers, count = max(map(len, leaves)), part.elements
-    step = count if leaves[0].is_cuda else piece(layers)
-    found: list[Tensor] = []
-    for start in range(0, count, step):
-        stop = min(start + step, count)
-        given = [leaf if leaf.shape[1] == 1 else leaf[:, start:stop] for leaf in leaves]
-        value = _evaluate(part.expression, given, stop - start).expand(layers, stop - start)
-        if part.ending == "norm":
-            value = torch.linalg.vector_norm(value, dim=1, keepdim=True)
-        elif part.ending == "mean":
-            value = value.sum(1, keepdim=True) / count
-        found.append(value)
-    together = found[0] if len(found) == 1 else torch.cat(found, 1)
-    if part.ending == "norm":
-        together = torch.linalg.vector_norm(together, dim=1, keepdim=True)
-    return together.sum(1, keepdim=True) if part.ending == "mean" else together
+    values = {Expression(f"x{number}"): leaf[:, :count] for number, leaf in enumerate(leaves)}
+    for node in part.expression.walk():
+        if node not in values and node.arguments is not None:
+            given = [values[argument] for argument in node.arguments]
+            values[node] = _apply(node.name, given, max(value.shape[1] for value in given))
+    value = values[part.expression].expand(layers, count)
+    return _apply(HEADS[part.ending], [value], count) if part.ending else value
 
 
-def _evaluate(expression: Expression, leaves: Sequence[Tensor], count: int) -> Tensor:
-    values = list(leaves)
-    for operator, arguments in _steps(expression):
-        given = [values[argument] for argument in arguments]
-        width = min(count, max(value.shape[1] for value in given))
-        # No tensor is made that does not come from arguments.
-        values.append(OPERATORS[operator].compute(given, [(width,)], width, None))  # type: ignore[arg-type]
-    return values[-1]
-
-
-@lru_cache(maxsize=4096)
-def _steps(expression: Expression) -> list[tuple[str, list[int]]]:
-    """Return operators and the places of their arguments, after the leaves x0, x1, ... in a list."""
-    places: dict[Expression, int] = {Expression(leaf): int(leaf[1:]) for leaf in expression.features}
-    steps: list[tuple[str, list[int]]] = []
-    for node in expression.walk():
-        if node not in places:
-            steps.append((node.name, [places[argument] for argument in node.arguments or ()]))
-            places[node] = len(places)
-    return steps
+def _apply(operator: str, given: list[Tensor], count: int) -> Tensor:
+    # No tensor is made that does not come from arguments.
+    return OPERATORS[operator].compute(given, [(count,)], count, None)  # type: ignore[arg-type]

@@ -41,8 +41,6 @@ from zcp.kernels.eigenvalues import eigenvalues
 
 Shape = tuple[int, ...]
 Shapes = Sequence[Shape]
-#: Elements, over all layers, that a CPU works on at once: so many of several tensors stay in its inner cache.
-PIECE = 2**15
 
 
 class Maker(Protocol):
@@ -66,6 +64,7 @@ class Operator:
         order_free: whether the result stays the same when the elements of each row (first dimension) change
             places, in all arguments of equal shapes alike.
         host: whether it looks at values, which would make the host wait for a device: then it computes there.
+        inner: how many elements its largest intermediate value has, where that may be more than all others.
     """
 
     arity: int
@@ -76,6 +75,7 @@ class Operator:
     elementwise: bool = False
     order_free: bool = False
     host: bool = False
+    inner: Callable[[Shapes], int] = lambda _shapes: 0
 
 
 def _joint(shapes: Shapes) -> Shape:
@@ -311,7 +311,11 @@ def _eigenvalue_ratio(solver: Callable[[Tensor], Tensor], meaning: str) -> Opera
         found = eigenvalues(product + product.mT, solver)
         return found.amax(1, keepdim=True) / found.amin(1, keepdim=True)
 
-    return Operator(1, _scalar, _all, compute, meaning, host=True)
+    return Operator(1, _scalar, _all, compute, meaning, host=True, inner=_rows_squared)
+
+
+def _rows_squared(shapes: Shapes) -> int:
+    return shapes[0][0] ** 2 if shapes[0] else 1
 
 
 # --- the rest
@@ -329,26 +333,11 @@ def _log(a: Tensor) -> Tensor:
     return torch.where(a > 0, a, 1.0).log_()
 
 
-def piece(layers: int) -> int:
-    """Return how many elements of each of so many layers a CPU works on at once."""
-    return max(PIECE // layers, 1)
-
-
-def _pieces(a: Tensor) -> Sequence[Tensor]:
-    return [a] if a.is_cuda else torch.split(a, piece(len(a)), 1)
-
-
-def _l1(a: Tensor) -> Tensor:
-    sums = [part.abs().sum(1, keepdim=True) for part in _pieces(a)]
-    return torch.cat(sums, 1).sum(1, keepdim=True) / a.shape[1]
-
-
 def _deviation(a: Tensor) -> Tensor:
-    mean = a.mean(1, keepdim=True)
+    centred = a - a.mean(1, keepdim=True)
     # The norm is several times faster than torch.std and than an inner product.
-    norms = [torch.linalg.vector_norm(part - mean, dim=1, keepdim=True) for part in _pieces(a)]
-    norm: Tensor = torch.linalg.vector_norm(torch.cat(norms, 1), dim=1, keepdim=True)
-    return norm / math.sqrt(a.shape[1] - 1)
+    found: Tensor = torch.linalg.vector_norm(centred, dim=1, keepdim=True) / math.sqrt(a.shape[1] - 1)
+    return found
 
 
 def _standardise(a: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
@@ -358,7 +347,8 @@ def _standardise(a: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
 def _standardised_norm(v: Sequence[Tensor], s: Shapes, _n: int, _maker: Maker) -> Tensor:
     deviation = v[1][:, :1]
     # Where standardising gives NaN, and so 0: of one value, of equal ones, and of such that are not finite.
-    return torch.where((deviation > 0) & deviation.isfinite(), math.sqrt(math.prod(s[0]) - 1), 0.0)
+    usual = (deviation > 0) & deviation.isfinite()
+    return usual.to(deviation.dtype) * math.sqrt(max(math.prod(s[0]) - 1, 0))
 
 
 OPERATORS: dict[str, Operator] = {
@@ -410,7 +400,7 @@ OPERATORS: dict[str, Operator] = {
     "frobenius_norm": _reduce(
         lambda a: torch.linalg.vector_norm(a, dim=1, keepdim=True), "root of the sum of squares"
     ),
-    "l1_norm": _reduce(_l1, "mean of |a|, as EZNAS names it"),
+    "l1_norm": _reduce(lambda a: a.abs().mean(1, keepdim=True), "mean of |a|, as EZNAS names it"),
     "normalized_sum": _reduce(lambda a: a.mean(1, keepdim=True), "mean"),
     "deviation": _reduce(_deviation, "standard deviation of all elements"),
     "standardised_norm": Operator(

@@ -11,6 +11,10 @@ from zcp.formulas.tree import Expression
 
 #: Deeper formulas are refused: they would exhaust Python's own stack.
 MAX_DEPTH = 100
+#: Characters of a text, and different sub-expressions of a formula; what occurs twice counts once.
+MAX_LENGTH, MAX_NODES = 10_000, 1000
+#: Characters that an error shows before and after the place.
+AROUND = 60
 
 
 class Token(NamedTuple):
@@ -28,7 +32,8 @@ def parse(text: str, features: Collection[str]) -> Expression:
         features: the names that may stand where no operator stands.
 
     Raises:
-        InputError: if the formula is malformed; the message shows the place.
+        InputError: if the formula is malformed; the message shows the place. Or if it is longer than
+            `MAX_LENGTH`, nested deeper than `MAX_DEPTH` or has more than `MAX_NODES` sub-expressions.
 
     Example:
         >>> str(parse("( softmax(pass_grad) )", {"pass_grad"}))
@@ -36,7 +41,12 @@ def parse(text: str, features: Collection[str]) -> Expression:
     """
     if not isinstance(text, str):
         raise InputError(f"a formula must be text, not {type(text).__name__}")
-    return _Parser(text, features).formula()
+    if len(text) > MAX_LENGTH:
+        raise InputError(f"a formula may have {MAX_LENGTH} characters at most, not {len(text)}; shorten it")
+    tree = _Parser(text, features).formula()
+    if (count := sum(1 for _ in tree.walk())) > MAX_NODES:
+        raise InputError(f"a formula may have {MAX_NODES} different parts at most, not {count}; simplify it")
+    return tree
 
 
 class _Parser:
@@ -49,8 +59,8 @@ class _Parser:
         self.next = 0
 
     def fail(self, message: str, token: Token) -> NoReturn:
-        start = self.text.rfind("\n", 0, token.position) + 1
-        line = self.text[start:].split("\n")[0]
+        start = max(self.text.rfind("\n", 0, token.position) + 1, token.position - AROUND)
+        line = self.text[start : token.position + AROUND].split("\n")[0]
         caret = " " * (token.position - start) + "^"
         raise InputError(f"{message}\n  {line}\n  {caret}")
 

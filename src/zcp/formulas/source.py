@@ -43,8 +43,6 @@ def source(expression: Expression, ending: str) -> str:
     names: dict[Expression, str] = {}
     lines: list[str] = []
     for node in expression.walk():
-        if node in names:
-            continue
         name = names[node] = f"v{len(names)}"
         if node.arguments is None:
             lines.append(_LOAD.format(value=name, leaf=node.name))

@@ -1,12 +1,19 @@
-"""What a formula is: a tree of operators over named layer statistics."""
+"""What a formula is: a tree of operators over named layer statistics, in which equal parts are shared."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from typing import Any, Self
+from weakref import WeakValueDictionary
+
+#: Characters of a text; a longer one is abbreviated: written out, what is shared may grow without bounds.
+LONGEST = 2000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Expression:
-    """A feature (no arguments) or an operator applied to arguments. Equal trees are equal objects to a dict.
+    """A feature (no arguments) or an operator applied to arguments. Equal expressions are one object.
 
     Attributes:
         name: of the feature or the operator.
@@ -16,26 +23,43 @@ class Expression:
     name: str
     arguments: tuple["Expression", ...] | None = None
 
-    def __post_init__(self) -> None:
-        # Trees are looked up often; without this each look-up would walk the whole tree.
-        object.__setattr__(self, "_hash", hash((self.name, self.arguments)))
+    def __new__(cls, name: str, arguments: tuple["Expression", ...] | None = None) -> Self:
+        found: Self = _KNOWN.setdefault((name, arguments), super().__new__(cls))
+        return found
 
-    def __hash__(self) -> int:
-        value: int = self._hash  # type: ignore[attr-defined]
-        return value
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name, self.arguments)
 
     def __str__(self) -> str:
+        return self.text
+
+    @cached_property
+    def text(self) -> str:
+        """The formula; beyond `LONGEST` characters a digest stands in the place of the arguments."""
         if self.arguments is None:
             return self.name
-        return f"{self.name}({', '.join(map(str, self.arguments))})"
+        arguments = ", ".join(argument.text for argument in self.arguments)
+        if len(self.name) + len(arguments) + 2 > LONGEST:
+            arguments = f"#{sha256(arguments.encode()).hexdigest()[:16]}"
+        return f"{self.name}({arguments})"
 
     def walk(self) -> Iterator["Expression"]:
-        """Yield every node once for each place where it stands, arguments before what uses them."""
-        for argument in self.arguments or ():
-            yield from argument.walk()
-        yield self
+        """Yield every node once, arguments before what uses them."""
+        seen: dict[Expression, None] = {}
+
+        def visit(node: "Expression") -> None:
+            if node not in seen:
+                for argument in node.arguments or ():
+                    visit(argument)
+                seen[node] = None
+
+        visit(self)
+        yield from seen
 
     @property
     def features(self) -> frozenset[str]:
         """Names of the features that the formula mentions."""
         return frozenset(node.name for node in self.walk() if node.arguments is None)
+
+
+_KNOWN: WeakValueDictionary[Any, Any] = WeakValueDictionary()

@@ -13,6 +13,7 @@ The values of formulas stay the same, except that sums round differently.
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -78,6 +79,8 @@ class _Rewriter:
     def __init__(self, program: Program, shapes: Sequence[Shape | None]) -> None:
         self.nodes, self.operators, self.arguments = program.nodes, program.operators, program.arguments
         self.shapes = shapes
+        # What is shared is rewritten once.
+        self.viewed, self.ordered = cache(self._viewed), cache(self._ordered)
         self.free: list[bool] = []
         for node in range(len(self.nodes)):
             self.free.append(self._is_free(node))
@@ -102,7 +105,7 @@ class _Rewriter:
             self.shapes[a] == () or (self.shapes[a] == shape and self.free[a]) for a in self.arguments[node]
         )
 
-    def viewed(self, node: int, view: str) -> Expression:
+    def _viewed(self, node: int, view: str) -> Expression:
         """Rewrite a value that is free, so that it is read through a view."""
         if self.shapes[node] == ():
             return self.ordered(node, 1)
@@ -114,7 +117,7 @@ class _Rewriter:
     def _given(self, node: int) -> list[Shape]:
         return [shape for a in self.arguments[node] if (shape := self.shapes[a]) is not None]
 
-    def ordered(self, node: int, count: int) -> Expression:
+    def _ordered(self, node: int, count: int) -> Expression:
         """Rewrite a value of which the first `count` elements are read."""
         tree, given, arguments = self.nodes[node], self._given(node), self.arguments[node]
         if tree.arguments is None or not count or len(given) != len(arguments):

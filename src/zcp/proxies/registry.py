@@ -38,6 +38,7 @@ class Proxy:
         version: of the definition; values of different versions are never mixed.
         older: the (proxy, version) whose old definition this is; None for most.
         batches: how many batches it reads.
+        unit: of the score; `1` for a number without one.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Proxy:
     version: int = 1
     older: tuple[str, int] | None = None
     batches: int = 1
+    unit: str = "1"
 
     @property
     def summary(self) -> str:
@@ -81,6 +83,7 @@ def proxy(
     version: int = 1,
     older: tuple[str, int] | None = None,
     batches: int = 1,
+    unit: str = "1",
 ) -> Callable[[Function], Function]:
     """Register the decorated function under its own name; the arguments are those of `Proxy`."""
 
@@ -101,6 +104,7 @@ def proxy(
             version=version,
             older=older,
             batches=batches,
+            unit=unit,
         )
         return function
 

@@ -1,6 +1,9 @@
 """What a search space is: an ordered set of architecture strings, each of which names a network."""
 
+import re
 from abc import ABC, abstractmethod
+from ast import literal_eval
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,6 +12,22 @@ from zcp.errors import InputError
 from zcp.statistics.capture import forward
 from zcp.statistics.flops import counted_as_nats_bench
 from zcp.statistics.operations import WEIGHTED
+
+#: Characters of an architecture string that is a Python literal.
+LONGEST = 1000
+
+
+def index_or_string(text: str) -> int | str:
+    """Return what names an architecture in a text: an index in decimal digits, or else a string."""
+    return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text
+
+
+def read_literal(arch: str) -> Any:
+    """Return the value of a Python literal; None where a text is none, or longer than any architecture."""
+    try:
+        return literal_eval(arch) if len(arch) <= LONGEST else None
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
 
 
 class Space(ABC):

@@ -5,17 +5,17 @@ at first. An architecture string is NASLib's: `[[(source, code), ... 8 pairs], [
 first; sources 0 and 1 are the outputs of the two cells before, 2 to 4 the nodes of this cell.
 """
 
-from ast import literal_eval
 from functools import cache
 from itertools import combinations, product
 from math import comb, prod
+from operator import index
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from zcp.errors import InputError
-from zcp.spaces.base import Space
+from zcp.spaces.base import Space, read_literal
 from zcp.spaces.cells import convolution, relu_conv_bn
 from zcp.spaces.transnas import FactorizedReduce
 
@@ -63,8 +63,8 @@ def parse_genotype(arch: str) -> Genotype:
         InputError: if the string is malformed; the message names the part at fault.
     """
     try:
-        normal, reduction = (tuple((int(i), int(op)) for i, op in cell) for cell in literal_eval(arch))
-    except (ValueError, SyntaxError, TypeError):
+        normal, reduction = (tuple((index(i), index(op)) for i, op in cell) for cell in read_literal(arch))
+    except (ValueError, TypeError):
         raise InputError(f"malformed genotype {arch!r}: expected two lists of (source, code) pairs") from None
     cells = []
     for name, cell in (("normal", normal), ("reduction", reduction)):

@@ -4,7 +4,6 @@ The network is that of the benchmark's scene classification: ten cells of 128, 2
 tasks differ in what follows the cells only.
 """
 
-from ast import literal_eval
 from collections.abc import Callable
 from functools import cache
 from math import prod
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zcp.errors import InputError
-from zcp.spaces.base import Space
+from zcp.spaces.base import Space, read_literal
 from zcp.spaces.cells import EDGES, Nodes, convolution, relu_conv_bn
 
 #: By code. An architecture string is the tuple of the codes of `EDGES`.
@@ -32,10 +31,7 @@ def parse_codes(arch: str) -> tuple[int, ...]:
     Raises:
         InputError: if the string is malformed; the message names the part at fault.
     """
-    try:
-        codes = literal_eval(arch)
-    except (ValueError, SyntaxError, TypeError):
-        codes = None
+    codes = read_literal(arch)
     if not isinstance(codes, tuple) or len(codes) != len(EDGES):
         raise InputError(f"malformed cell {arch!r}: expected {len(EDGES)} codes such as '(1, 0, 0, 2, 1, 0)'")
     for code in codes:

@@ -199,7 +199,8 @@ def materialised(network: nn.Module, arguments: Sequence[Any], keywords: dict[st
 
 def _put_back(own: nn.Module, network: nn.Module, strides: bool) -> None:
     """Give a copy the tensors of its original again."""
-    mine, theirs = list(own.parameters()), list(network.parameters())
+    mine: list[Tensor] = [*own.parameters()]
+    theirs: list[Tensor] = [*network.parameters()]
     for parameter, original in zip(mine, theirs, strict=True):
         parameter.grad = None
         if strides:

@@ -25,6 +25,7 @@ from torch.utils.hooks import RemovableHandle
 from zcp import kernels
 from zcp.errors import Undefined
 from zcp.formulas import Evaluation, Expression, Program, views
+from zcp.formulas.fusion import MAX_ELEMENTS
 from zcp.formulas.identities import simplified
 from zcp.formulas.operators import Shape
 from zcp.statistics.calls import Call, Pass
@@ -178,7 +179,8 @@ class _Group:
         self.shapes = {
             view: views.view_shape(view, shapes[base]) for view, base in bases.items() if base in shapes
         }
-        counts = self.program.plan(self.shapes, fused=engine.views or kernels.usable(like)).counts
+        counts = self.program.plan(self.shapes, fused=kernels.usable(like)).counts
+        self.widest = max(counts, default=1)
         self._views: dict[str, dict[str, int]] = {}
         for view, node in self.program.features.items():
             if counts[node]:
@@ -201,8 +203,7 @@ class _Group:
     def close(self) -> None:
         """Let no further layer join, and begin to compute."""
         normals = [partial(_numbered, self.noise, number) for number in self.layers]
-        fused = self.engine.views
-        self.evaluation = Evaluation(self.program, self.shapes, self.like, *normals, fused=fused)
+        self.evaluation = Evaluation(self.program, self.shapes, self.like, *normals)
         for early in self._early:
             self._fill(*early)
         self._early.clear()
@@ -346,7 +347,8 @@ class _Layers:
         group.layers.append(number)
         if call.weight is not None:
             group.offer(number, "wt", call.weight)
-        if len(group.layers) * group.largest >= self.s.engine.together[self.s.device.type != "cpu"]:
+        together = self.s.engine.together[self.s.device.type != "cpu"]
+        if len(group.layers) * group.largest >= together or len(group.layers) * group.widest > MAX_ELEMENTS:
             self._open.pop(key).close()
         return group
 

@@ -2,12 +2,12 @@
 
 import html
 import inspect
-import os
 import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from zcp.collect.workers import cores
 from zcp.paths import data_folder
 from zcp.versions import commit, versions
 
@@ -61,8 +61,7 @@ def describe(values: Mapping[str, object]) -> str:
 
 def machine() -> str:
     """Return the system, processor architecture and number of cores this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{platform.system()} {platform.machine()}, {cores} cores"
+    return f"{platform.system()} {platform.machine()}, {cores()} cores"
 
 
 def process_seconds() -> float:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from zcp.errors import InputError
+from zcp.errors import InputError, StudyError
 from zcp.paths import BOOK, NOTEBOOKS, PROJECT, data_folder
 from zcp.study.crashes import keep_page
 from zcp.study.outcomes import Outcome, read_outcome, summarise
@@ -29,10 +29,6 @@ __all__ = [
     "run_study",
     "sections",
 ]
-
-
-class StudyError(RuntimeError):
-    """Something did not come out again, a section crashed, or the book was not built."""
 
 
 def sections(toc: Path = BOOK / "_toc.yml") -> list[str]:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from zcp.ensemble.artefacts import Artefact, quantiles
+from zcp.ensemble.artefacts import Artefact, describe_fitted, quantiles
 from zcp.ensemble.candidates import build_released
 from zcp.ensemble.estimators import GreenFactory, GreenFactoryFast
 from zcp.ensemble.examples import Examples
+from zcp.ensemble.features import ONE_HOT
 from zcp.errors import InputError
 from zcp.study.greenfactory.intervals import residuals_out_of_fold, widths
 from zcp.study.results import Deposit
@@ -55,7 +56,7 @@ def fit_artefact(
     Args:
         examples: all rows of a target.
         ensemble: `GreenFactory` or `GreenFactory-Fast`.
-        features: what it sees.
+        features: what it sees, beside the dataset, which every model can tell.
         model: name of a candidate.
         hyperparameters: of the candidate.
         seed: of the model.
@@ -66,12 +67,16 @@ def fit_artefact(
     if ensemble not in ESTIMATORS:
         raise InputError(f"unknown ensemble {ensemble!r}; choose one of {', '.join(ESTIMATORS)}")
     start, kind = time.perf_counter(), ESTIMATORS[ensemble]
+    features = sorted({*features, *ONE_HOT})
     rows = restrict(examples, features)
-    estimator = kind(build_released(model, hyperparameters, seed), sorted(features), seed)
+    estimator = kind(build_released(model, hyperparameters, seed), features, seed)
     found = widths(residuals_out_of_fold(estimator, rows), rows.labels)
     estimator.fit(rows.features, rows.accuracy)
     population = quantiles(pd.concat([examples.labels, examples.features], axis=1))
     card = {"model": model, "hyperparameters": dict(hyperparameters), "rows": len(rows), "seed": seed}
     card |= {"seconds": round(time.perf_counter() - start, 1)}
     needed = population if "az_nas" in features else {}
-    return Artefact(kind.__name__, examples.target, estimator, found, needed, dict(examples.origin), card)
+    return Artefact(
+        kind.__name__, examples.target, estimator, found, needed, dict(examples.origin), card,
+        **describe_fitted(rows.features, rows.labels),
+    )  # fmt: skip

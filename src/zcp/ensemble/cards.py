@@ -1,0 +1,192 @@
+"""What the card of a fitted model says; checked before anything of the model is used."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from zcp.collect.settings import Origin
+from zcp.data.datasets import get_dataset
+from zcp.ensemble.region import Region
+from zcp.errors import InputError
+from zcp.proxies.population import AZ_NAS_PARTS
+from zcp.spaces import get_space
+
+#: Cards of format 1 have no seal, no regions and no list of the fitted networks.
+FORMAT = 2
+LARGEST = 8 * 2**20  # bytes
+#: Packages that a model may be made of: module -> its name in the versions of a card.
+PACKAGES = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu", "catboost": "catboost"}
+
+
+def _settings(told: dict[str, Any]) -> dict[str, Any]:
+    Origin.from_json(told)
+    return told
+
+
+def _ascending(values: list[float]) -> list[float]:
+    if not all(a <= b for a, b in pairwise(values)):
+        raise ValueError("the values do not ascend")
+    return values
+
+
+def _cell(name: str) -> str:
+    space, _, dataset = name.partition(" ")
+    get_space(space)
+    get_dataset(dataset)
+    return name
+
+
+Cell = Annotated[str, AfterValidator(_cell)]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+Index = Annotated[int, Field(ge=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Width(_Strict):
+    """The half-width of the intervals of a cell at one level, percent."""
+
+    space: str
+    dataset: str
+    level: float = Field(gt=0, lt=1)
+    width: float = Field(gt=0, le=100)
+
+
+class Scores(_Strict):
+    """What the training scores were computed with, and the size of AZ-NAS's population by cell."""
+
+    scores: Text
+    scores_sha256: Digest
+    scores_settings: Annotated[dict[str, Any], AfterValidator(_settings)]
+    az_nas_N: dict[Cell, Index] = {}  # noqa: N815 - as it is called
+
+
+class Fit(_Strict):
+    """The model that was fitted."""
+
+    model: Text
+    hyperparameters: dict[str, int | float | str | bool]
+    rows: int = Field(gt=0)
+    seed: int
+    seconds: float = Field(ge=0)
+
+
+class Card(_Strict):
+    """A whole card; see `zcp.ensemble.artefacts.Artefact` for what it means."""
+
+    format: Literal[1, 2]
+    name: Text
+    target: Text
+    sha256: Digest
+    features: list[Text] = Field(min_length=1)
+    versions: dict[str, str]
+    scores: Scores
+    widths: list[Width] = Field(min_length=1)
+    population: dict[Cell, dict[str, Annotated[list[float], Field(min_length=1), AfterValidator(_ascending)]]]
+    card: Fit
+    fitted: dict[Cell, list[Index]] = {}
+    regions: dict[Cell, Region] = {}
+    seal: Digest | None = None
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        cells: dict[str, dict[float, float]] = {}
+        for each in self.widths:
+            cells.setdefault(_cell(f"{each.space} {each.dataset}"), {})[each.level] = each.width
+        if len({frozenset(widths) for widths in cells.values()}) > 1 or len(self.widths) != sum(
+            map(len, cells.values())
+        ):
+            raise ValueError("not one width for each cell and level")
+        for widths in cells.values():
+            _ascending([widths[level] for level in sorted(widths)])
+        if self.features != sorted({*self.features}):
+            raise ValueError("the features are not in order")
+        if "az_nas" in self.features and any(
+            set(self.population.get(cell, {})) != {*AZ_NAS_PARTS} for cell in cells
+        ):
+            raise ValueError(f"the population lacks {', '.join(AZ_NAS_PARTS)} of some cell")
+        own = [name for name in self.features if "=" not in name]
+        if any(list(region.knots) != own for region in self.regions.values()):
+            raise ValueError("a region is of other features")
+        if self.format > 1 and not (self.seal and set(self.regions) == set(self.fitted) == set(cells)):
+            raise ValueError("the seal, a region or the fitted networks are missing")
+        return self
+
+
+def seal(told: Mapping[str, Any]) -> str:
+    """Return the digest of everything that a card says, however it is laid out."""
+    rest = {key: value for key, value in told.items() if key != "seal"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def read_card(path: Path) -> Card:
+    """Read and check a card.
+
+    Raises:
+        InputError: if it is damaged, or as for `check_card`.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise InputError(f"{path} is larger than any model card; restore it")
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except InputError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged ({error}); restore it") from error
+    return check_card(told, path)
+
+
+def check_card(told: object, path: Path) -> Card:
+    """Return what a card says, as it was read from a file.
+
+    Raises:
+        InputError: if it is not whole, of another format, or changed since it was written.
+    """
+    if not isinstance(told, dict):
+        raise InputError(f"{path} is not a whole model card; restore it")
+    if told.get("format", FORMAT) not in (1, FORMAT):
+        raise InputError(f"{path} has format {told['format']}, this zcp reads {FORMAT}; fit it again")
+    try:
+        card = Card.model_validate(told)
+    except (ValidationError, RecursionError) as error:
+        raise InputError(f"{path} is not a whole model card ({_in_a_line(error)}); restore it") from None
+    if card.seal is not None and card.seal != seal(told):
+        raise InputError(f"{path} was changed after it was written; restore it, or fit the model again")
+    return card
+
+
+def _in_a_line(error: ValidationError | RecursionError) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    faults = error.errors(include_url=False, include_input=False)
+    places = [".".join(map(str, fault["loc"])) for fault in faults[:3]]
+    messages = [fault["msg"].removeprefix("Value error, ") for fault in faults[:3]]
+    told = [": ".join(filter(None, pair)) for pair in zip(places, messages, strict=True)]
+    return "; ".join([*told, *(["..."] if len(faults) > 3 else [])]).replace("\n", " ")
+
+
+def require_versions(path: Path, card: Card, modules: set[str]) -> None:
+    """Raise unless the packages that a model is made of are of the minor versions that it was fitted with.
+
+    zcp's own version does not matter: features are computed in the versions of their definitions that the
+    scores were recorded with.
+
+    Raises:
+        InputError: if one is not; the message names both versions.
+    """
+    for module in sorted(modules & set(PACKAGES)):
+        made, here = card.versions.get(PACKAGES[module]), import_module(module).__version__
+        if here.split(".")[:2] != str(made).split(".")[:2]:
+            raise InputError(
+                f"{path.stem} was fitted with {PACKAGES[module]} {made}, but {here} is installed; install "
+                "that version or fit it again with `zcp run 11 -p profile paper`"
+            )

@@ -1,0 +1,257 @@
+"""What is predicted for a network, and what is said about it."""
+
+import dataclasses
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from ensembles import FEATURES, ORIGIN, SETTINGS, make_artefact, make_rows
+from torch import nn
+
+import zcp
+from zcp.collect import Settings, score_row
+from zcp.ensemble import artefacts, prediction
+from zcp.ensemble.artefacts import read, write
+from zcp.ensemble.estimators import GreenFactory
+from zcp.errors import InputError
+from zcp.spaces.isomorphism import name_classes
+
+ARCH = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return make_rows()
+
+
+@pytest.fixture(autouse=True)
+def small_forests(monkeypatch):
+    monkeypatch.setattr("zcp.ensemble.candidates.TREES", 10)
+
+
+def test_an_architecture_is_predicted_from_its_scores(rows):
+    made = make_artefact(rows)
+    found = prediction.predict_architecture(made, "tss", ARCH, "cifar10")
+    assert list(found.features) == made.features and found.features["dataset=cifar10"] == 1
+    assert found.features["params"] == sum(p.numel() for p in zcp.build("tss", ARCH).parameters()) / 1e6
+    assert found.notes == () and found.dataset == "cifar10"
+    assert ARCH in found.network and "tss" in found.network
+    table = pd.DataFrame([found.features])
+    assert found.accuracy == made.estimator.predict(table)[0]
+    index = zcp.spaces.get_space("tss").index(ARCH)
+    assert prediction.predict_architecture(made, "tss", index, "cifar10") == found
+    assert any("accuracy" in line for line in found.lines())
+
+
+def test_scores_are_those_of_a_collection(rows):
+    index = zcp.spaces.get_space("tss").index(ARCH)
+    settings = Settings(("params", "flops", "naswot"), batch=4, seed=0, inputs="gaussian")
+    collected = score_row("tss", index, "cifar100", settings)
+    found = prediction.predict_architecture(make_artefact(rows), "tss", ARCH, "cifar100").features
+    assert {p: collected[p] for p in settings.proxies} == {p: found[p] for p in settings.proxies}
+
+
+def test_noise_is_announced_where_images_are_missing(rows, monkeypatch):
+    monkeypatch.setenv("ZCP_DATA", "")
+    made = make_artefact(rows)
+    made.scores["scores_settings"] = {**ORIGIN["scores_settings"], "inputs": "images"}
+    found = prediction.predict_architecture(made, "tss", ARCH, "cifar10")
+    made.scores["scores_settings"] = ORIGIN["scores_settings"]
+    assert found.notes == (prediction.NOISE_NOTE,)
+    assert found.why == prediction.ON_NOISE and np.isnan([found.low, found.high]).all()
+
+
+def predicted(made, features, monkeypatch, **settings):
+    """Predict as if the proxies of a network had these values."""
+    monkeypatch.setattr(prediction, "_score", lambda *_: dict(features))
+    return prediction.predict_network(made, nn.Identity(), "cifar10", **settings)
+
+
+def row(rows, at=0, **changes):
+    cell = (rows.labels["space"] == "tss") & (rows.labels["dataset"] == "cifar10")
+    return {name: float(rows.features[cell].iloc[at][name]) for name in sorted(FEATURES)} | changes
+
+
+def test_an_interval_is_given_where_coverage_was_measured(rows, monkeypatch):
+    made = make_artefact(rows)
+    found = predicted(made, row(rows, naswot=0.1), monkeypatch)
+    assert found.why == "" and 0 <= found.low < found.accuracy < found.high <= 100
+    assert "(90% coverage)" in "".join(found.lines())
+    none = {
+        "flops failed, which no fitted network's did": row(rows, flops=np.nan),
+        "it is far from all fitted networks": row(rows, params=1e9, flops=-1e9, naswot=-1e9),
+    }
+    for why, features in none.items():
+        found = predicted(made, features, monkeypatch)
+        assert why in found.why and np.isnan([found.low, found.high]).all() and np.isfinite(found.accuracy)
+        assert f"none: {found.why}" in "\n".join(found.lines()) and "coverage)" not in "".join(found.lines())
+    # naswot fails for some fitted networks, too: that is nothing new
+    assert "naswot" not in predicted(made, row(rows, naswot=-np.inf), monkeypatch).why
+    other = zcp.gaussian_batches("cifar10", 4)
+    assert predicted(made, row(rows), monkeypatch, batches=other).why == prediction.ON_OTHERS
+    unknown = dataclasses.replace(made, regions={})
+    assert predicted(unknown, row(rows), monkeypatch).why == prediction.UNKNOWN
+
+
+def test_images_that_are_not_those_of_the_fit_give_no_interval(rows, monkeypatch):
+    made = make_artefact(rows)
+    made = dataclasses.replace(made, scores={**ORIGIN, "scores_settings": {**SETTINGS, "inputs": "images"}})
+    monkeypatch.setattr(prediction, "image_batches", lambda *_, **__: [])
+    monkeypatch.setattr(prediction, "image_digests", lambda _: {"cifar10": "1" * 64})
+    assert predicted(made, row(rows), monkeypatch).why == prediction.ON_OTHERS
+    made.scores["scores_settings"]["images"] = {"cifar10": "1" * 64}
+    assert predicted(made, row(rows), monkeypatch).why == ""
+
+
+def test_it_is_told_whether_this_very_network_was_fitted(rows):
+    made, space = make_artefact(rows), zcp.spaces.get_space("tss")
+    same = pd.DataFrame({"space": "tss", "index": range(500)})
+    classes = name_classes(same)
+    twin, other = classes[classes == classes[classes.duplicated()].iloc[0]].index[:2]
+
+    def seen(index):
+        artefact = dataclasses.replace(made, fitted={"tss cifar10": [int(twin)]})
+        return prediction.predict_architecture(artefact, "tss", space.arch(index), "cifar10").seen
+
+    assert seen(twin) == "yes: the model was told its accuracy"
+    assert seen(other) == f"yes, by another name: tss {twin} is the same network"
+    assert seen(classes[classes != classes[twin]].index[0]) == "no"
+    unknown = dataclasses.replace(made, fitted={})
+    assert prediction.predict_architecture(unknown, "tss", 0, "cifar10").seen.startswith("not known")
+
+
+def test_cards_without_regions_get_them_from_the_scores_of_the_fit():
+    shipped = read("GreenFactoryFast")
+    found = shipped if shipped.regions else artefacts.with_regions(shipped)
+    assert {cell: len(indices) for cell, indices in found.fitted.items()} == shipped.scores["az_nas_N"]
+    assert set(found.regions) == set(found.fitted) and found.estimator is shipped.estimator
+    region = found.regions["tss cifar10"]
+    assert 0 < region.limit < 0.2 and list(region.knots) == [n for n in shipped.features if "=" not in n]
+    lost = dataclasses.replace(shipped, regions={}, scores={**shipped.scores, "scores_sha256": "0" * 64})
+    assert artefacts.with_regions(lost) is lost
+
+
+def test_a_model_that_cannot_tell_datasets_apart_says_so(rows):
+    made = make_artefact(rows)
+    features = [name for name in made.features if name not in ("dataset=cifar100", "dataset=ImageNet16-120")]
+    estimator = GreenFactory(features=features).fit(rows.features, rows.accuracy)
+    blind = dataclasses.replace(made, estimator=estimator)
+    assert prediction.predict_architecture(blind, "tss", ARCH, "cifar100").notes == (
+        "GreenFactory cannot tell cifar100 and ImageNet16-120 apart",
+    )
+    assert prediction.predict_architecture(blind, "tss", ARCH, "cifar10").notes == ()
+
+
+MODULE = """
+from torch import nn
+
+def build():
+    layers = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    return nn.Sequential(*layers, nn.Linear(8, 10))
+
+network = build()
+number = 3
+
+def fails():
+    raise RuntimeError("no luck")
+
+def colour():
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10))
+
+def unfit():
+    return nn.Linear(7, 10)
+"""
+
+
+@pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "module_of_a_test.py").write_text(MODULE)
+    yield "module_of_a_test"
+    sys.modules.pop("module_of_a_test", None)
+
+
+def test_a_network_is_named_as_module_and_function(own_module):
+    for name in ("build", "network"):
+        assert isinstance(prediction.load_network(f"{own_module}:{name}"), nn.Sequential)
+    for spec, fault in {
+        "build": "is named as module:function", f"{own_module}:": "is named as module:function",
+        "no_such_module:build": "gives no network: ModuleNotFoundError", "..:x": "gives no network",
+        f"{own_module}:absent": "gives no network: AttributeError", f"{own_module}:number": "TypeError",
+        f"{own_module}:fails": "RuntimeError: no luck", f"{own_module}:print": "gives no network",
+        "builtins:dict": "gives a dict; it must give a torch.nn.Module",
+    }.items():  # fmt: skip
+        with pytest.raises(InputError, match=fault):
+            prediction.load_network(spec)
+
+
+def test_what_is_unlike_every_fitted_network_gets_no_interval(rows, own_module):
+    """A linear layer on mean colour, and a CNN without a ReLU that can be seen, against the shipped model."""
+    shipped = artefacts.with_regions(read("GreenFactory"))
+    batches = zcp.gaussian_batches("cifar10", 8)
+    for name in ("colour", "build"):
+        network = prediction.load_network(f"{own_module}:{name}")
+        features = prediction._score(shipped, network, "tss", "cifar10", batches, 0, [])
+        why = shipped.regions["tss cifar10"].why_outside(features)
+        assert "far from all fitted" in why or "failed" in why
+    found = prediction.predict_network(make_artefact(rows), network)
+    assert found.seen == "not known: the network is given as code"
+    only = make_artefact(rows, ["naswot"])
+    with pytest.raises(InputError, match="no proxy of GreenFactory can be computed: "):
+        prediction.predict_network(only, prediction.load_network(f"{own_module}:unfit"))
+
+
+def test_a_network_of_one_s_own_is_ranked_in_the_population(rows, own_module):
+    made = make_artefact(rows, [*FEATURES, "az_nas"])
+    network = prediction.load_network(f"{own_module}:build")
+    found = prediction.predict_network(made, network, "cifar10", population="sss")
+    assert found.features["az_nas"] < 0 and np.isfinite(found.accuracy)
+    with pytest.raises(InputError, match="not for darts cifar10"):
+        prediction.predict_network(made, network, population="darts")
+
+
+def test_bad_requests_are_named(rows):
+    made = make_artefact(rows)
+    with pytest.raises(InputError, match="unknown dataset 'mnist'"):
+        prediction.predict_architecture(made, "tss", ARCH, "mnist")
+    with pytest.raises(InputError, match=r"at 0\.5"):
+        prediction.predict_architecture(made, "tss", ARCH, "cifar10", 0.5)
+    with pytest.raises(InputError, match="malformed cell"):
+        prediction.predict_architecture(made, "tss", "|none|", "cifar10")
+    with pytest.raises(InputError, match="lack the feature zen"):
+        make_artefact(rows, ["zen"])
+    with pytest.raises(InputError, match="unknown ensemble"):
+        make_artefact(rows, name="Green")
+
+
+@pytest.mark.parametrize("given", ["", "--arch 0", "--space tss", "--arch 0 --network a:b"])
+def test_which_network_must_be_said(given, monkeypatch, capsys):
+    from zcp import cli
+
+    monkeypatch.setattr(sys, "argv", ["zcp", "predict", *given.split()])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 2 and "say which network" in capsys.readouterr().err
+
+
+def test_command_line(rows, tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from zcp.cli import app
+
+    write(make_artefact(rows, name="GreenFactory-Fast"), tmp_path)
+    monkeypatch.setattr(artefacts.read, "__defaults__", ("test", tmp_path))
+    call = ["predict", "--space", "tss", "--arch", ARCH, "--dataset", "cifar10", "--fast"]
+    found = CliRunner().invoke(app, call)
+    assert found.exit_code == 0, found.output
+    told = dict(line.split(maxsplit=1) for line in found.output.splitlines() if ":" not in line[:12])
+    assert ARCH in told["network"] and told["dataset"] == "cifar10" and "test accuracy" in told["target"]
+    assert "GreenFactoryFast (extra trees), fitted on 120 rows of made-up" in told["model"]
+    assert {"accuracy", "interval", "fitted", "params", "naswot"} <= set(told)
+    (tmp_path / "module_of_a_test.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    own = ["predict", "--network", "module_of_a_test:build", "--dataset", "cifar10", "--fast"]
+    found = CliRunner().invoke(app, own)
+    assert found.exit_code == 0 and "network         module_of_a_test:build" in found.output
