@@ -208,7 +208,7 @@ def _put_back(own: nn.Module, network: nn.Module, strides: bool) -> None:
     if mine:
         with torch.no_grad():
             torch._foreach_copy_(mine, theirs)
-    for module, original in zip(own.modules(), network.modules(), strict=True):
-        for name, buffer in original.named_buffers(recurse=False):
+    for module, source in zip(own.modules(), network.modules(), strict=True):
+        for name, buffer in source.named_buffers(recurse=False):
             setattr(module, name, buffer.detach().clone().to(getattr(module, name).device))
-        module.training = original.training
+        module.training = source.training
