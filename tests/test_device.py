@@ -6,7 +6,8 @@ from fake_device import DEVICE, Waited, fake_device, put
 from tiny import NETWORKS, SHAPE
 from torch._subclasses.fake_tensor import DataDependentOutputException
 
-from zcp import list_proxies, score, scoring
+from zcp import list_proxies, score
+from zcp.scoring import run
 from zcp.statistics import activation_patterns
 
 #: Looks at values in between, as `zcp.statistics.gaussian_process` says; optional.
@@ -38,9 +39,9 @@ def launched(monkeypatch, name, proxies):
         left.extend(values)
         raise Fetched
 
-    value = scoring._value
-    monkeypatch.setattr(scoring, "_value", lambda compute: value(lambda: watched(compute)))
-    monkeypatch.setattr(scoring, "fetch", stop)
+    value = run._value
+    monkeypatch.setattr(run, "_value", lambda compute: value(lambda: watched(compute)))
+    monkeypatch.setattr(run, "fetch", stop)
 
     def watched(compute):
         try:

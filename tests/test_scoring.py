@@ -96,7 +96,7 @@ def test_a_proxy_needs_the_same_steps_alone_and_together(name):
         ([(INPUTS, LABELS[:3])], "5 inputs and 3 labels"),
         ([(INPUTS[:0], LABELS[:0])], "0 inputs"),
         ([(INPUTS.mul(9).byte(), LABELS)], "must be floats .* not torch.uint8"),
-        ([(INPUTS.flatten()[:5], LABELS)], "must be floats"),
+        ([(INPUTS.flatten()[:5], LABELS)], "no tensor .* of two dimensions"),
         ([(INPUTS.clone().fill_(math.nan), LABELS)], "inputs of batch 0 hold NaN"),
         ([(INPUTS, LABELS), (INPUTS / 0, LABELS)], "inputs of batch 1 hold NaN or infinite"),
         ([(INPUTS, LABELS + CLASSES)], "labels run from .* 5 classes"),
@@ -306,7 +306,13 @@ def test_full_precision_while_scoring_and_the_callers_afterwards():
     backends = (torch.backends.cudnn.conv, torch.backends.cudnn.rnn, torch.backends.cuda.matmul)
     before = [backend.fp32_precision for backend in backends]
     net = network()
-    net.stem.register_forward_hook(lambda *_: seen.append({b.fp32_precision for b in backends}))
+
+    class Seeing(nn.Module):
+        def forward(self, x):
+            seen.append({b.fp32_precision for b in backends})
+            return x
+
+    net.stem = nn.Sequential(Seeing(), net.stem)
     score(net, batches(), ["snip"])
     assert seen == [{"ieee"}]
     assert [backend.fp32_precision for backend in backends] == before

@@ -12,15 +12,18 @@ from zcp.errors import InputError, Undefined
 from zcp.proxies.registry import Proxy, get_proxy, list_proxies, proxy
 from zcp.scoring import Scores, score
 from zcp.spaces import Space, build, get_space, register_space
+from zcp.statistics.flops import Flops, flops
 from zcp.versions import VERSION
 
 if TYPE_CHECKING:
     from zcp.benchmarks.measured import accuracies, register_accuracies
+    from zcp.many import score_many
 
 __version__ = VERSION
 
 __all__ = [
     "Batch",
+    "Flops",
     "InputError",
     "Proxy",
     "Scores",
@@ -28,6 +31,7 @@ __all__ = [
     "Undefined",
     "accuracies",
     "build",
+    "flops",
     "gaussian_batches",
     "get_proxy",
     "get_space",
@@ -37,6 +41,7 @@ __all__ = [
     "register_accuracies",
     "register_space",
     "score",
+    "score_many",
 ]
 
 
@@ -46,4 +51,8 @@ def __getattr__(name: str) -> object:
         from zcp.benchmarks import measured
 
         return getattr(measured, name)
+    if name == "score_many":
+        from zcp.many import score_many
+
+        return score_many
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

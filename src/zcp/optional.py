@@ -11,6 +11,7 @@ EXTRAS = {
     "predict": ("pydantic", "sklearn", "skops"),
     "cluster": ("dask", "distributed"),
     "gpu": ("triton",),
+    "zoo": ("transformers",),
     "study": (
         "IPython", "catboost", "crepes", "joblib", "jupyter_book", "jupyter_client", "matplotlib",
         "matplotlib_inline", "myst_nb", "nbclient", "nbformat", "optuna", "papermill", "psutil", "scipy",

@@ -94,7 +94,7 @@ def test_parameters_without_weight_in_their_names():
 
     found = score(Bare(), batches(), ["ntk_cond", "linear_regions"])
     assert "weight" in found.reasons["ntk_cond"]
-    assert "nn.ReLU" in found.reasons["linear_regions"]
+    assert "no activation" in found.reasons["linear_regions"]
 
 
 def test_regions_are_distinct_rows_over_all_layers():

@@ -1,6 +1,7 @@
 """Twins of AZ-NAS: the blocks run one after the other, spectra and singular values by numpy."""
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -9,15 +10,24 @@ from torch import Tensor, nn
 from torch.autograd.functional import vjp
 
 
-def _blocks(network: nn.Module) -> list[nn.Module]:
-    return [network.stem, *network.cells] if hasattr(network, "cells") else []
+def blocks_of(network: nn.Module) -> list[Callable[[Tensor], Tensor]]:
+    """Return what runs from the images to the first block's output, and then from each output to the next."""
+    if hasattr(network, "cells"):
+        return [network.stem, *network.cells]
+    if isinstance(network, nn.Sequential):
+        # The convolutions are the blocks; norm and ReLU lie between them.
+        return [network[0], network[1:4]]
+    return [
+        lambda x: network.conv(network.relu(network.stem(x))),
+        lambda x: network.conv(network.relu(network.bn(x))),
+    ]
 
 
 def _features(network: nn.Module, batches, draw) -> list[Tensor]:
     x = draw("x", batches[0][0].shape).to(batches[0][0].dtype)
     features = []
     with torch.no_grad():
-        for block in _blocks(network.train()):
+        for block in blocks_of(network.train()):
             x = block(x)
             features.append(x)
     return features
@@ -38,13 +48,11 @@ def _entropies(features: list[Tensor], *, clamp: bool) -> list[float]:
 
 def expressivity(network: nn.Module, batches, draw, clamp: bool = True) -> float:
     entropies = _entropies(_features(network, batches, draw), clamp=clamp)
-    return sum(entropies) if entropies else math.nan
+    return sum(entropies)
 
 
 def progressivity(network: nn.Module, batches, draw, clamp: bool = True) -> float:
     entropies = _entropies(_features(network, batches, draw), clamp=clamp)
-    if not entropies:
-        return math.nan
     if -math.inf in entropies:
         return -math.inf
     return min(after - before for before, after in pairwise(entropies))
@@ -53,13 +61,15 @@ def progressivity(network: nn.Module, batches, draw, clamp: bool = True) -> floa
 def trainability(network: nn.Module, batches, draw) -> float:
     features = _features(network, batches, draw)
     scores = []
-    for k, block in enumerate(_blocks(network)[1:], start=1):
+    for k, block in enumerate(blocks_of(network)[1:], start=1):
         signs = torch.tensor(np.where(draw(f"r{k}", features[k].shape) >= 0, 1.0, -1.0))
         _, product = vjp(block, features[k - 1], signs)
         if product.shape == signs.shape and bool((product == signs).all()):
             return -math.inf
+        if product.shape[2] % signs.shape[2]:
+            return math.nan
         scores.append(_gain(product, signs))
-    return sum(scores) / len(scores) if scores else math.nan
+    return sum(scores) / len(scores)
 
 
 def _gain(product: Tensor, signs: Tensor) -> float:

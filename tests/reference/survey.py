@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad
 
+from reference.aznas import blocks_of
 from reference.functional import forget_running_statistics, layers, loss_of, weights
 from zcp.statistics.initialisation import initialise
 
@@ -84,8 +85,6 @@ def nngp(network: nn.Module, batches, draw) -> float:
 
 def gennas(network: nn.Module, batches, draw) -> float:
     """Stochastic gradient descent with momentum by hand."""
-    if not hasattr(network, "cells"):
-        return math.nan
     inputs = batches[0][0][:16]
     depths = _stages(network, inputs)
     signals = [_signals(inputs, depth, f.shape, draw) for depth, f in enumerate(depths)]
@@ -115,14 +114,11 @@ def gennas(network: nn.Module, batches, draw) -> float:
 
 
 def _stages(network: nn.Module, inputs: Tensor) -> list[Tensor]:
-    x = network.train().stem(inputs)
-    stages = []
-    for cell in network.cells:
-        after = cell(x)
-        if after.shape[2:] != x.shape[2:]:
-            stages.append(x)
-        x = after
-    return [*stages, x][-3:]
+    x, stages = inputs, {}
+    for block in blocks_of(network.train()):
+        x = block(x)
+        stages[x.shape[2:]] = x
+    return list(stages.values())[-3:]
 
 
 def _signals(inputs: Tensor, depth: int, shape: torch.Size, draw) -> Tensor:
@@ -136,9 +132,15 @@ def _signals(inputs: Tensor, depth: int, shape: torch.Size, draw) -> Tensor:
                 for j in range(width):
                     y, x = (math.pi * (2 * at / (n - 1) - 1) for at, n in ((i, height), (j, width)))
                     waves[b, wave, i, j] = math.sin(fy * y + fx * x + math.pi * phase)
-    step = inputs.shape[2] // height
-    resized = inputs.unfold(2, step, step).unfold(3, step, step).mean((4, 5))
+    rows, columns = (_windows(*sizes) for sizes in zip(inputs.shape[2:], shape[2:], strict=True))
+    means = [[inputs[:, :, r, c].mean((2, 3)) for c in columns] for r in rows]
+    resized = torch.stack([torch.stack(row, dim=-1) for row in means], dim=-2)
     return torch.cat([resized, waves], dim=1)
+
+
+def _windows(before: int, after: int) -> list[slice]:
+    """Return the pixels that each of `after` pixels covers, whole ones."""
+    return [slice(i * before // after, -(-(i + 1) * before // after)) for i in range(after)]
 
 
 TWINS = {

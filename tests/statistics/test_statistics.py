@@ -8,7 +8,8 @@ from tiny import CLASSES, SHAPE, batches, fingerprint, network
 from torch import nn
 
 from zcp import InputError, Undefined
-from zcp.statistics.network import SeededDraw, Statistics, features
+from zcp.statistics.head import features
+from zcp.statistics.network import SeededDraw, Statistics
 
 DOUBLE = torch.float64
 STEP = 1e-6
@@ -84,7 +85,7 @@ def test_other_gradients_are_loss_gradients_of_the_other_batches():
 
 #: Passes that an attribute costs on its own (two batches), by name of the attribute.
 COST = {
-    "layers": {},
+    "weights": {},
     "shapes": {"forward": 1},
     "data": {"forward": 1},
     "loss_gradients_graph": {"forward": 1, "backward": 1},
@@ -167,9 +168,11 @@ def test_synaptic_saliency_is_double_and_leaves_the_network_alone():
 
 def test_features_are_what_enters_the_last_global_pool():
     s = Statistics(network(), batches())
-    torch.testing.assert_close(features(s.data).mean((2, 3)), s.data.of(nn.Linear)[0].input)
-    with pytest.raises(Undefined, match=r"no nn\.AdaptiveAvgPool2d"):
-        features(Statistics(nn.Sequential(nn.Flatten(), nn.Linear(192, CLASSES)), batches()).data)
+    torch.testing.assert_close(features(s.data).mean((2, 3)), s.data.of("linear")[0].input)
+    flat = Statistics(nn.Sequential(nn.Flatten(), nn.Linear(192, CLASSES)), batches()).data
+    assert torch.equal(features(flat), flat.inputs.flatten(1))
+    with pytest.raises(Undefined, match="no convolution or linear layer"):
+        features(Statistics(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), batches()).data)
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 2, 3, CLASSES], [-1, 0, 1, 2, 3]])

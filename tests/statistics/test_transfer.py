@@ -4,9 +4,11 @@ import pytest
 import torch
 from tiny import NETWORKS, batches, network
 
-from zcp import list_proxies, score, scoring
+from zcp import list_proxies, score
 from zcp.errors import InputError, Undefined
+from zcp.scoring import run
 from zcp.statistics import transfer
+from zcp.statistics.batches import check_finite
 from zcp.statistics.lazy import read_marks
 from zcp.statistics.network import Statistics
 from zcp.statistics.transfer import Later, fetch, moved
@@ -67,7 +69,7 @@ def always_later(monkeypatch):
     """Leave open on the CPU what is left open on a GPU, and fetch it in one go."""
     fetches = []
     monkeypatch.setattr(Statistics, "later", lambda self, function, *given: Later(function, *given))
-    monkeypatch.setattr(scoring, "fetch", lambda values: fetches.append(1) or fetch(list(values)))
+    monkeypatch.setattr(run, "fetch", lambda values: fetches.append(1) or fetch(list(values)))
     return fetches
 
 
@@ -81,7 +83,8 @@ def test_scores_that_come_at_the_end_are_the_same(monkeypatch, name):
     }
     assert (found.reasons, found.steps, found.passes) == (expected.reasons, expected.steps, expected.passes)
     assert {*found.seconds} == {*expected.seconds}
-    assert fetches == [1]
+    # Scores of zero are looked at once more, in double precision.
+    assert len(fetches) == 1 + (name in ("plain", "dead"))
 
 
 def test_what_is_wrong_with_the_data_is_said_at_the_end(monkeypatch):
@@ -90,7 +93,7 @@ def test_what_is_wrong_with_the_data_is_said_at_the_end(monkeypatch):
     labels[2] = 77
     with pytest.raises(InputError, match="labels run from 1 to 77, but the network has 5 classes"):
         score(network(), [(inputs, labels)], ["snip", "params"])
-    check = Later(scoring._check_finite, 3, torch.tensor(False))
+    check = Later(check_finite, 3, torch.tensor(False))
     with pytest.raises(InputError, match="inputs of batch 3 hold NaN"):
         check.settle(fetch([check]))
 

@@ -8,6 +8,7 @@ import yaml
 from packaging.requirements import Requirement
 
 import zcp
+from zcp.optional import why_missing
 from zcp.paths import MODELS, PROJECT
 from zcp.proxies.registry import get_proxy, list_proxies
 from zcp.study.docstrings import convert
@@ -84,7 +85,8 @@ def test_python_that_the_documents_show_runs(document, capsys):
     blocks = re.findall(r"```python\n(.*?)```", (PROJECT / document).read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
     for block in blocks:
-        exec(block, {})
+        if "transformers" not in block or not why_missing("transformers"):
+            exec(block, {})
     assert "naswot" in capsys.readouterr().out
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zcp import kernels
 from zcp.errors import Undefined
@@ -16,18 +16,21 @@ from zcp.statistics.transfer import Later
 
 @proxy(init="default", source="mellor2021naswot", data=True, labels=False)
 def naswot(s: Statistics) -> float | Later[float]:
-    r"""$\log|\det K|$, where $K_{ij}$ counts the ReLU units that samples i and j agree on.
+    r"""$\log|\det K|$, where $K_{ij}$ counts the activation units that samples i and j agree on.
 
-    They agree where both are on or both are off. Every executed `nn.ReLU` counts. Not normalised by the
-    number of units $N_A$: about $B\log N_A$. Samples with equal patterns make K singular: -inf, as for a dead
-    network; K holds whole numbers, and whether it is singular is decided exactly.
+    They agree where both are on or both are off. Every executed activation counts, as a module, a function or
+    a method; the definition knows ReLUs, and that of others (GELU, SiLU, a sigmoid gate) a unit is on where
+    what enters is positive is ours. Not normalised by the number of units $N_A$: about $B\log N_A$. Samples
+    with equal patterns make K singular: -inf, as for a dead network; K holds whole numbers, and whether it is
+    singular is decided exactly.
     """
-    calls = s.data.intact(nn.ReLU)
+    calls = s.data.intact("activation")
     if not calls:
-        raise Undefined("the network ran no nn.ReLU module (functional relu cannot be seen)")
+        raise Undefined("the network ran no activation, so no units are on or off")
     kernel = torch.zeros(len(s.data.inputs), len(s.data.inputs), device=s.device, dtype=torch.float64)
     # Edges that leave one node of a cell begin with ReLUs of the same tensor: one product serves them all.
-    for tensor, count in Counter(call.input for call in calls).items():
+    tensors = [call.by_sample(call.input, len(kernel)) for call in calls]
+    for tensor, count in Counter(tensors).items():
         if s.device.type == "cpu":
             require_numbers(tensor)
         else:

@@ -1,8 +1,9 @@
 """AZ-NAS: three properties of the chain of blocks (Lee and Ham 2024), from one pass.
 
-The blocks are those of `zcp.statistics.blocks`, weights are Kaiming normal (fan in), the input is Gaussian
-noise of the shape of the first batch. `zcp.proxies.population.az_nas` turns the three and `flops` into the
-score of a population.
+The blocks are those of `zcp.statistics.blocks`; in networks that name none they are found by the rule of
+`zcp.statistics.chain`, which is ours. Channels are features, positions are pixels or tokens. Weights are
+Kaiming normal (fan in), the input is Gaussian noise of the shape of the first batch.
+`zcp.proxies.population.az_nas` turns the three and `flops` into the score of a population.
 """
 
 import math
@@ -125,8 +126,8 @@ def _blocks(s: Statistics) -> BlockPass:
     run = s.block_pass
     if not run.features:
         raise Undefined(
-            "the network has no attributes `stem` (a module) and `cells` (a sequence of modules), so its "
-            "blocks cannot be told; see zcp.statistics.blocks"
+            "the network is no chain of blocks, so that they cannot be told; name them in "
+            "blocks=[...] (zcp.statistics.chain)"
         )
     return run
 

@@ -2,8 +2,6 @@
 
 import math
 
-from torch import nn
-
 from zcp.errors import Undefined
 from zcp.formulas import parse, read_formulas
 from zcp.proxies.registry import proxy
@@ -68,7 +66,7 @@ def _mean(triples: list[list[float]]) -> float:
 
 
 def _check_square(s: Statistics) -> None:
-    for call in s.data.intact(nn.ReLU, nn.Conv2d):
+    for call in s.data.intact("activation", "convolution"):
         if call.input.ndim == 4 and call.input.shape[-1] != call.input.shape[-2]:
             shape = tuple(call.input.shape[-2:])
             raise Undefined(f"EZNAS takes determinants of feature maps, and these are not square: {shape}")

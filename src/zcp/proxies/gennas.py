@@ -4,8 +4,8 @@ Its passes stay here and not among the statistics: each runs on weights that the
 other proxy could share one.
 """
 
-import copy
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from zcp.errors import Undefined
 from zcp.proxies.registry import proxy
-from zcp.statistics.blocks import find_blocks
 from zcp.statistics.capture import check_logits
+from zcp.statistics.chain import first_tensor
+from zcp.statistics.copies import duplicate
 from zcp.statistics.network import Statistics
 
 #: Gradient steps, learning rate, and how many depths of the network regress.
@@ -41,14 +42,17 @@ def gennas(s: Statistics) -> Tensor:
     steps and rate, which the authors search for each space (they take about 100 steps). A dead network gives
     the error of predicting zero.
     """
-    network, inputs = copy.deepcopy(s.network), s.batches[0][0][:16]
+    # What a block is stays the same when it is copied.
+    names = {module: name for name, module in s.network.named_modules()}
+    network, inputs = duplicate(s.network), s.batches[0][0][:16]
+    blocks = [network.get_submodule(names[block]) for block in dict.fromkeys(s.chain)]
     heads: list[Tensor] = []
     targets: list[Tensor] = []
     optimiser: torch.optim.Optimizer | None = None
     error = torch.zeros(())
     for step in range(STEPS + 1):
         s.passes["forward"] += 1
-        features = _by_depth(network, inputs)
+        features = _by_depth(network, inputs, blocks)
         if optimiser is None:
             targets = [_target(s, inputs, depth, f.shape[2:]) for depth, f in enumerate(features)]
             heads = list(_heads(s, features, targets))
@@ -62,21 +66,24 @@ def gennas(s: Statistics) -> Tensor:
     return error.detach()
 
 
-def _by_depth(network: nn.Module, inputs: Tensor) -> list[Tensor]:
+def _by_depth(network: nn.Module, inputs: Tensor, blocks: list[nn.Module]) -> list[Tensor]:
     """Return the output of the last block of each of the last resolutions."""
     outputs: dict[tuple[int, ...], Tensor] = {}
 
-    def keep(_block: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> None:
-        outputs[tuple(output.shape[2:])] = output
+    def keep(_block: nn.Module, _args: tuple[Tensor, ...], result: Any) -> None:
+        output = first_tensor(result)
+        if output is not None:
+            # A copy, because what follows may overwrite it.
+            outputs[tuple(output.shape[2:])] = output.clone()
 
-    handles = [block.register_forward_hook(keep) for block in dict.fromkeys(find_blocks(network))]
+    handles = [block.register_forward_hook(keep) for block in blocks]
     try:
         check_logits(network(inputs))
     finally:
         for handle in handles:
             handle.remove()
     if not outputs:
-        raise Undefined("the network has no attributes `stem` and `cells`, so its depths cannot be told")
+        raise Undefined("the network is no chain of blocks, so its depths cannot be told; name its blocks")
     if any(feature.ndim != 4 for feature in outputs.values()):
         raise Undefined("a block gave features that are not (B, C, H, W), which no image can be resized to")
     return list(outputs.values())[-DEPTHS:]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from zcp.proxies.registry import proxy
-from zcp.statistics.capture import require_intact
+from zcp.statistics.calls import require_intact
 from zcp.statistics.network import Statistics
 
 
@@ -55,17 +55,22 @@ def grasp(s: Statistics) -> Tensor:
 def fisher(s: Statistics) -> Tensor:
     r"""Fisher information: $\sum_l n_l \sum_k \frac{1}{2B}\sum_b (\sum_{hw} a\,a')^2$, a' = dL/da.
 
-    a is the output of a convolution or linear layer (before batch norm), k its channel. The fan-in n_l is a
-    side effect of the reference, which spreads a channel's value over its weights; all published tables have
-    it. Falls with the square of the batch size. In a dead network only a classifier's bias contributes.
+    a is the output of a convolution or linear layer (before batch norm), k its channel, hw its positions:
+    pixels, or the tokens that a linear layer runs over. The fan-in n_l is a side effect of the reference,
+    which spreads a channel's value over its weights; all published tables have it. Falls with the square of
+    the batch size. In a dead network only a classifier's bias contributes.
     """
     total = torch.zeros((), device=s.device, dtype=s.dtype)
-    found = s.loss_gradients
+    found, samples = s.loss_gradients, len(s.data.inputs)
     for call, gradient in zip(require_intact(found.calls), found.outputs, strict=True):
+        assert call.weight is not None
         product = call.output.detach() * gradient
-        per_channel = product.flatten(2).sum(-1) if product.ndim > 2 else product
-        weight: Tensor = call.module.weight  # type: ignore[assignment]
-        total += per_channel.square().sum() / (2 * len(product)) * weight[0].numel()
+        fan_in = call.weight.numel() // product.shape[call.channels]
+        apart = call.by_sample(product, samples)
+        # Where positions lay beside the samples there is one dimension more.
+        channels = call.channels + (call.channels > 0) * (apart.ndim - product.ndim)
+        per_channel = apart.movedim(channels, 1).flatten(2).sum(-1) if apart.ndim > 2 else apart
+        total += per_channel.square().sum() / (2 * samples) * fan_in
     return total
 
 

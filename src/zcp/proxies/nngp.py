@@ -19,6 +19,7 @@ RIDGE = 1e-3
     data=True,
     labels=True,
     larger_is_better=False,
+    batches=2,
     optional=f"takes {DRAWS} forwards over all batches, each with newly drawn weights",
 )
 def nngp(s: Statistics) -> Tensor:

@@ -1,9 +1,12 @@
 """The proxies that exist: a dict, filled by a decorator."""
 
 import difflib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
+from importlib.metadata import entry_points
 
 from torch import Tensor
 
@@ -34,6 +37,7 @@ class Proxy:
         expression: the formula, where the proxy is one.
         version: of the definition; values of different versions are never mixed.
         older: the (proxy, version) whose old definition this is; None for most.
+        batches: how many batches it reads.
         unit: of the score; `1` for a number without one.
     """
 
@@ -49,6 +53,7 @@ class Proxy:
     expression: Expression | None = None
     version: int = 1
     older: tuple[str, int] | None = None
+    batches: int = 1
     unit: str = "1"
 
     @property
@@ -62,17 +67,22 @@ REGISTRY: dict[str, Proxy] = {}
 BROKEN: dict[str, str] = {}
 
 
+#: Group of entry points under which packages announce modules that register proxies.
+GROUP = "zcp.proxies"
+
+
 def proxy(
     *,
-    init: str,
-    source: str,
-    data: bool,
-    labels: bool,
+    init: str = "default",
+    source: str = "",
+    data: bool = True,
+    labels: bool = True,
     larger_is_better: bool = True,
     second_order: bool = False,
     optional: str = "",
     version: int = 1,
     older: tuple[str, int] | None = None,
+    batches: int = 1,
     unit: str = "1",
 ) -> Callable[[Function], Function]:
     """Register the decorated function under its own name; the arguments are those of `Proxy`."""
@@ -93,6 +103,7 @@ def proxy(
             optional,
             version=version,
             older=older,
+            batches=batches,
             unit=unit,
         )
         return function
@@ -100,13 +111,52 @@ def proxy(
     return register
 
 
+@cache
+def load_announced() -> None:
+    """Import, once, what installed packages announce under the entry point group `zcp.proxies`.
+
+    One that cannot be imported costs a warning.
+    """
+    for entry in entry_points(group=GROUP):
+        try:
+            entry.load()
+        except Exception as error:
+            warnings.warn(
+                f"the proxies of {entry.value} cannot be loaded ({type(error).__name__}: {error})",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+def as_proxy(proxy: Proxy | Function) -> Proxy:
+    """Return a function of your own as a proxy of its name, without registering it.
+
+    It counts as reading data and labels, with PyTorch's default initialisation; a decorated one is what it
+    was declared to be.
+
+    Raises:
+        InputError: if it is no function, or a registered proxy has its name.
+    """
+    if isinstance(proxy, Proxy):
+        return proxy
+    if not callable(proxy):
+        raise InputError(f"a proxy is a name or a function of Statistics, not {proxy!r}")
+    name = getattr(proxy, "__name__", type(proxy).__name__)
+    known = REGISTRY.get(name)
+    if known is not None and known.function is not proxy:
+        raise InputError(f"there is a proxy called {name!r} already; give your function another name")
+    return known or Proxy(name, proxy, "default", "", data=True, labels=True, batches=2)
+
+
 def list_proxies(pattern: str = "*") -> list[str]:
     """Return the names of the proxies that match a shell pattern such as `grad*`, in order of definition."""
+    load_announced()
     return [name for name in REGISTRY if fnmatchcase(name, pattern)]
 
 
 def default_proxies() -> list[str]:
     """Return the names of the proxies that are scored where none is named: all but the optional ones."""
+    load_announced()
     return [name for name, known in REGISTRY.items() if not known.optional]
 
 
@@ -116,6 +166,8 @@ def get_proxy(name: str) -> Proxy:
     Raises:
         InputError: if there is none; the message lists the near ones, and files that could not be imported.
     """
+    if name not in REGISTRY:
+        load_announced()
     if name in REGISTRY:
         return REGISTRY[name]
     near = difflib.get_close_matches(name, REGISTRY)

@@ -14,8 +14,9 @@ from zcp.statistics.transfer import Later
 def synflow(s: Statistics) -> Tensor:
     r"""Synaptic saliency, $\sum_w |w\,\partial R/\partial w|$, R the logits summed on an image of ones.
 
-    The network is linearised: absolute parameters and buffers, every batch norm bypassed, float64. Values
-    reach 1e40; use `log_synflow` for anything but ranks. A network without a live path gives 0.
+    The network is linearised: absolute parameters and buffers, every norm bypassed, float64. The reference
+    knows batch norms; that layer, group, instance and RMS norms are bypassed alike is ours. Values reach
+    1e40; use `log_synflow` for anything but ranks. A network without a live path gives 0.
     """
     return torch.stack([saliency.sum() for saliency in s.synaptic_saliency]).sum()
 
@@ -28,7 +29,7 @@ def log_synflow(s: Statistics) -> float | Later[float]:
 
 @proxy(init="default", source="abdelfattah2021zerocost", data=False, labels=False)
 def synflow_bn(s: Statistics) -> Tensor:
-    r"""`synflow` with batch norms in place, in training mode: another number, and no product of all weights.
+    r"""`synflow` with norms in place, in training mode: another number, and no product of all weights.
 
     Each channel is normalised over the positions of the one image of ones. A dead network gives 0. Away from
     the border of that image all units tie, so that rounding may decide which fire, and with them the value:

@@ -7,7 +7,7 @@ nor labels take part.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zcp.errors import Undefined
 from zcp.kernels.eigenvalues import eigenvalues
@@ -60,10 +60,12 @@ def ntk_lambda_min(s: Statistics) -> Tensor | Later[Tensor]:
 
 @proxy(init="kaiming_fan_in", source="chen2021tenas", data=False, labels=False)
 def linear_regions(s: Statistics) -> int | Later[int]:
-    """Number of linear regions that a batch of noise falls into: distinct patterns of all executed `nn.ReLU`.
+    """Number of linear regions that a batch of noise falls into: distinct patterns of all activations.
 
     At most the batch size, which ordinary networks reach: then it carries no information. (TE-NAS counts on a
-    thinned copy with 3000 crops of 3x3 pixels.) A dead network gives 1.
+    thinned copy with 3000 crops of 3x3 pixels.) A dead network gives 1. Of activations other than ReLU the
+    patterns are those of `naswot`; smooth ones have no linear regions, and what is counted are patterns
+    (ours).
     """
     return _regions(s, s.block_pass.patterns)
 
@@ -74,7 +76,8 @@ def te_nas(s: Statistics) -> float | Later[float]:
 
     The number of regions is almost always that of the samples: a constant minus the condition number.
     """
-    regions = _regions(s, [pack(call.output) for call in s.few.intact(nn.ReLU)])
+    calls = s.few.intact("activation")
+    regions = _regions(s, [pack(call.by_sample(call.input, len(s.few.inputs))) for call in calls])
     return s.later(lambda count, condition: count - float(condition), regions, ntk_cond(s))
 
 
@@ -86,5 +89,5 @@ def _extremes(kernel: Tensor) -> tuple[Tensor, Tensor]:
 
 def _regions(s: Statistics, patterns: list[Tensor]) -> int | Later[int]:
     if not patterns:
-        raise Undefined("the network ran no nn.ReLU module (functional relu cannot be seen)")
+        raise Undefined("the network ran no activation, so no units are on or off")
     return s.later(count_distinct, patterns)

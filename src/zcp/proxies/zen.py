@@ -1,9 +1,10 @@
 """Zen-score (Lin et al. 2021)."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from zcp.errors import Undefined
 from zcp.proxies.registry import proxy
+from zcp.statistics.initialisation import BatchNorm
 from zcp.statistics.network import Statistics
 
 
@@ -11,14 +12,15 @@ from zcp.statistics.network import Statistics
 def zen(s: Statistics) -> Tensor:
     r"""$\log\Delta + \sum_{BN} \log\sqrt{\overline{\sigma^2}}$: sensitivity to noise, rescaled.
 
-    Δ is the mean over 16 samples of $\|f(x) - f(x + 0.01\,\epsilon)\|_1$, f the features before pooling, x
-    and ε standard normal. As in the authors' code the variance is the running buffer after exactly these two
-    forwards, and the distance is L1. Grows with the number of batch norms. A dead network gives -inf.
+    Δ is the mean over 16 samples of $\|f(x) - f(x + 0.01\,\epsilon)\|_1$, f the features before the head (of
+    a network without global pooling: `zcp.statistics.head`, ours), x and ε standard normal. As in the
+    authors' code the variance is the running buffer after exactly these two forwards, and the distance is L1.
+    Grows with the number of batch norms. A dead network gives -inf.
     """
     first, second = s.perturbed_features
     score = (first - second).abs().flatten(1).sum(1).mean().log()
     for module in s.network.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, BatchNorm):
             if module.running_var is None:
                 raise Undefined("a batch norm keeps no running statistics, which zen reads")
             score = score + module.running_var.mean().sqrt().log()

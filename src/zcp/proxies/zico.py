@@ -10,7 +10,7 @@ from zcp.proxies.registry import proxy
 from zcp.statistics.network import Statistics
 
 
-@proxy(init="default", source="li2023zico", data=True, labels=True)
+@proxy(init="default", source="li2023zico", data=True, labels=True, batches=2)
 def zico(s: Statistics) -> Tensor:
     r"""Sum over layers of $\log\sum_w E_b|g_b(w)| / \mathrm{std}_b\,g_b(w)$ over batches $b$.
 

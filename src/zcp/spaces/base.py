@@ -10,7 +10,8 @@ from torch import nn
 
 from zcp.errors import InputError
 from zcp.statistics.capture import forward
-from zcp.statistics.counting import multiply_accumulates
+from zcp.statistics.flops import counted_as_nats_bench
+from zcp.statistics.operations import WEIGHTED
 
 #: Characters of an architecture string that is a Python literal.
 LONGEST = 1000
@@ -72,8 +73,8 @@ class Space(ABC):
         """
         with torch.device("meta"), torch.no_grad():
             image = torch.zeros(1, 3, resolution, resolution)
-            seen = forward(self.network(arch, classes).eval(), image, (nn.Conv2d, nn.Linear))
-        return multiply_accumulates(seen.calls)
+            seen = forward(self.network(arch, classes).eval(), image, WEIGHTED, arguments=True)
+        return counted_as_nats_bench(seen.calls)
 
     def resolve(self, arch: str | int) -> tuple[int, str]:
         """Return (index, architecture string) of an architecture given as either of them."""

@@ -1,4 +1,8 @@
-"""Activation patterns of ReLUs: which units of a sample are on.
+"""Activation patterns: which units of a sample are on.
+
+A unit is on where what enters its activation is positive: for a ReLU the same as a positive output. That this
+sign is the pattern of smooth activations (GELU, SiLU, the sigmoid of a gate) and of those with further kinks
+(ReLU6) as well is ours.
 
 On a CPU a pattern is kept, a bit a unit. On another device it is 64 bits, the sum of random numbers of the
 units that are on: two different patterns share it with a probability of 2^-64.
@@ -55,7 +59,7 @@ def _numbers(count: int, device: torch.device) -> Tensor:
 
 
 def count_distinct(patterns: Sequence[Tensor]) -> int:
-    """Return in how many linear regions the samples lie: distinct rows over all ReLUs together.
+    """Return in how many linear regions the samples lie: distinct rows over all activations together.
 
     Args:
         patterns: what `pack` returned, on the CPU.

@@ -1,35 +1,46 @@
 """A network as a chain of blocks, each differentiated by itself.
 
 Blocks are the `stem` and then each item of the `cells` of the network, or of the first module inside it that
-has both, so that a wrapper does not hide them. The networks of `zcp.spaces` are built so; give another
-network (or a wrapper) these two attributes: a module, and a sequence of modules. They need not be all of it.
+has both, so that a wrapper does not hide them. The networks of `zcp.spaces` are built so. Of any other
+network they are what `zcp.statistics.chain` finds, or what its owner names. They need not be all of it.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
+from zcp.errors import Undefined
 from zcp.kernels.eigenvalues import eigenvalues
 from zcp.statistics.activation_patterns import pack
+from zcp.statistics.calls import Call
 from zcp.statistics.capture import check_logits, gradients
+from zcp.statistics.chain import first_tensor
+from zcp.statistics.operations import LAYERS
+from zcp.statistics.recorder import Recorder
 
 #: Added to a probability before its logarithm by AZ-NAS's reference.
 EPSILON = 1e-8
 
 Noise = Callable[[str, Sequence[int]], Tensor]
+#: Norms with the channels in dimension 1.
+_FIRST = (F.batch_norm, F.group_norm, F.instance_norm, torch.batch_norm, torch.group_norm)
 
 
 class BlockPass(NamedTuple):
     """What one forward gave, block by block. Without blocks the first three are empty.
 
+    All tensors have their channels in dimension 1, those of tokens (B, T, C) as well.
+
     Attributes:
         features: the outputs f_0 (stem), f_1 … f_K in order of execution.
         cotangents: random signs r_k of the shape of f_k, for k = 1 … K.
         products: vector-Jacobian products of one block, d<f_k, r_k>/df_{k-1}, of the shape of f_{k-1}.
-        patterns: the pattern of every executed ReLU.
+        patterns: the pattern of every executed activation.
     """
 
     features: list[Tensor]
@@ -47,42 +58,66 @@ def find_blocks(network: nn.Module) -> list[nn.Module]:
     return []
 
 
-def run_blocks(network: nn.Module, inputs: Tensor, noise: Noise) -> BlockPass:
+def run_blocks(
+    network: nn.Module, inputs: Tensor, noise: Noise, chain: Sequence[nn.Module] | None = None
+) -> BlockPass:
     """Run `network` on `inputs` and differentiate each block while only its own graph exists.
 
     Args:
         network: any module; no hook stays behind.
-        inputs: (B, C, H, W).
+        inputs: (B, …).
         noise: gives the standard normal tensors `r1`, `r2` …, whose signs are the cotangents.
+        chain: its blocks; by `find_blocks` if None.
 
     Raises:
         InputError: if the network returns something other than one tensor.
     """
     found = BlockPass([], [], [], [])
+    last: dict[torch.Size, bool] = {}  # whether layers have the channels of such a tensor last
 
-    def differentiate(_module: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    def differentiate(_module: nn.Module, _args: Any, result: Any) -> Any:
+        output = first_tensor(result)
+        if output is None:
+            raise Undefined("a block gave no tensor, so that it cannot be told what passes through it")
         if found.features:
             draw = noise(f"r{len(found.features)}", output.shape)
             signs = torch.where(draw >= 0, 1.0, -1.0).to(output.dtype)
             found.products.extend(gradients(output * signs, [found.features[-1]]))
             found.cotangents.append(signs)
         # The next block begins from a leaf: with the last reference to `output` the graph behind it goes.
-        found.features.append(output.detach().requires_grad_())
-        return found.features[-1]
+        leaf = output.detach().requires_grad_()
+        found.features.append(leaf)
+        # A copy, because the network may overwrite what it gets.
+        begin = leaf.clone()
+        return tree_map(lambda each: begin if each is output else each, result)
 
-    def keep_pattern(_relu: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> None:
-        found.patterns.append(pack(output))
+    def take(call: Call) -> None:
+        if call.kind == "activation":
+            found.patterns.append(pack(call.by_sample(call.input, len(inputs))))
+        else:
+            first = call.kind == "convolution" or call.function in _FIRST
+            last[call.input.shape] = not first and last.get(call.input.shape, True)
+            last[call.output.shape] = not first and last.get(call.output.shape, True)
 
     # A module that is listed twice runs its hook once for each time that it is executed.
-    handles = [block.register_forward_hook(differentiate) for block in dict.fromkeys(find_blocks(network))]
-    handles += [m.register_forward_hook(keep_pattern) for m in network.modules() if isinstance(m, nn.ReLU)]
+    blocks = dict.fromkeys(find_blocks(network) if chain is None else chain)
+    handles = [block.register_forward_hook(differentiate) for block in blocks]
     try:
-        with torch.enable_grad():
+        with torch.enable_grad(), Recorder((*LAYERS, "activation"), take=take):
             check_logits(network(inputs))
     finally:
         for handle in handles:
             handle.remove()
-    return found._replace(features=[feature.detach() for feature in found.features])
+
+    def channels_second(tensor: Tensor) -> Tensor:
+        return tensor.movedim(-1, 1) if last.get(tensor.shape, tensor.ndim == 3) else tensor
+
+    return BlockPass(
+        [channels_second(feature.detach()) for feature in found.features],
+        [channels_second(signs) for signs in found.cotangents],
+        [channels_second(product) for product in found.products],
+        found.patterns,
+    )
 
 
 def covariance(features: Tensor, *, literal: bool = False) -> tuple[Tensor, Tensor]:

@@ -1,62 +1,22 @@
-"""One forward of a network, and what its layers saw."""
+"""One forward of a network, and what its operations saw, whatever they were written as."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils.hooks import RemovableHandle
 
-from zcp.errors import InputError, Undefined
+from zcp.errors import InputError
+from zcp.statistics.calls import Pass
+from zcp.statistics.operations import KINDS
+from zcp.statistics.recorder import Recorder
 
-#: Modules whose inputs and outputs are kept.
-WATCHED = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.ReLU, nn.AdaptiveAvgPool2d)
-#: Modules with weights.
-LAYERS = (nn.Conv2d, nn.BatchNorm2d, nn.Linear)
-
-
-class Call(NamedTuple):
-    """One execution of a watched module: a module that runs twice gives two calls."""
-
-    module: nn.Module
-    input: Tensor
-    output: Tensor
-    versions: tuple[int, int]
-
-
-class Pass(NamedTuple):
-    """What one forward gave: the logits (B, classes), and the calls in order of execution."""
-
-    inputs: Tensor
-    logits: Tensor
-    calls: list[Call]
-
-    def of(self, *kinds: type[nn.Module]) -> list[Call]:
-        """Return the calls of modules of these classes, in order of execution."""
-        return [call for call in self.calls if isinstance(call.module, kinds)]
-
-    def intact(self, *kinds: type[nn.Module]) -> list[Call]:
-        """Return the same calls, for those who read values.
-
-        Raises:
-            Undefined: if an in-place operation has overwritten an input or output since.
-        """
-        return require_intact(self.of(*kinds))
-
-
-def require_intact(calls: list[Call]) -> list[Call]:
-    """Return `calls`.
-
-    Raises:
-        Undefined: if an in-place operation has overwritten an input or output since.
-    """
-    for module, *tensors, versions in calls:
-        if tuple(tensor._version for tensor in tensors) != versions:
-            raise Undefined(
-                f"the network overwrites what a {type(module).__name__} read or gave (an in-place function "
-                "or operator such as relu_ or +=); use the out-of-place form"
-            )
-    return calls
+#: Modules that are named in calls -> the kind of what they run; an operation of any other has no module.
+NAMED = {nn.Conv2d: "convolution", nn.BatchNorm2d: "norm", nn.ReLU: "activation"}
 
 
 class Rebound(nn.Module):
@@ -72,59 +32,52 @@ class Rebound(nn.Module):
     ) -> None:
         super().__init__()
         self.network = network
-        self._leaves = {p: change(p.detach()).detach().requires_grad_() for p in network.parameters()}
+        self._leaves: dict[Tensor, Tensor] = {
+            p: nn.Parameter(change(p.detach()).detach()) for p in network.parameters()
+        }
         self._bound = {name: self._leaves[p] for name, p in network.named_parameters()}
         self._bound |= {
-            name: change(b) if b.is_floating_point() else b for name, b in network.named_buffers()
+            name: change(b) if b.is_floating_point() else b.clone() for name, b in network.named_buffers()
         }
 
     def leaf(self, parameter: Tensor) -> Tensor:
         """Return the tensor in the place of a parameter; gradients are with respect to it."""
-        return self._leaves[parameter]  # type: ignore[index]
+        return self._leaves[parameter]
 
     def forward(self, inputs: Tensor) -> Tensor:
         output: Tensor = functional_call(self.network, self._bound, (inputs,))
         return output
 
 
-def forward(
-    network: nn.Module,
-    inputs: Tensor,
-    watched: tuple[type[nn.Module], ...] = WATCHED,
-    *,
-    own_inputs: bool = False,
-    take: Callable[[Call], None] | None = None,
-) -> Pass:
-    """Run `network` on `inputs` and keep what the watched modules saw; no hook stays behind.
+def forward(network: nn.Module, inputs: Tensor, kinds: Sequence[str] = KINDS, **asked: Any) -> Pass:
+    """Run `network` on `inputs` and keep what its operations saw; nothing stays behind.
 
     Args:
         network: any module.
         inputs: what it runs on.
-        watched: classes of modules to keep the calls of.
-        own_inputs: give each of `LAYERS` a view of its input, so that the gradient with respect to it is what
-            flows through this layer alone, also where others read the same tensor.
-        take: is given each call when it ends; the calls are then not kept.
+        kinds: of the operations to keep.
+        asked: further arguments of `Recorder`.
 
     Raises:
-        InputError: if the network returns something other than one tensor (B, classes).
+        InputError: if the network returns something other than one tensor.
     """
-    calls: list[Call] = []
-
-    def keep(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        (take or calls.append)(Call(module, args[0], output, (args[0]._version, output._version)))
-
-    def view(_module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (args[0].view_as(args[0]), *args[1:])
-
-    handles = [m.register_forward_hook(keep) for m in network.modules() if isinstance(m, watched)]
-    if own_inputs:
-        handles += [m.register_forward_pre_hook(view) for m in network.modules() if isinstance(m, LAYERS)]
-    try:
-        logits = network(inputs)
-    finally:
+    if not kinds and not any(asked.values()):
+        return Pass(inputs, check_logits(network(inputs)), [])
+    recorder = Recorder(kinds, **asked)
+    handles: list[RemovableHandle] = []
+    if kinds and not asked.get("take"):
+        handles = [
+            module.register_forward_hook(partial(recorder.name, kind))
+            for module in network.modules()
+            for known, kind in NAMED.items()
+            if isinstance(module, known)
+        ]
+    with ExitStack() as stack:
         for handle in handles:
-            handle.remove()
-    return Pass(inputs, check_logits(logits), calls)
+            stack.callback(handle.remove)
+        with recorder:
+            logits = network(inputs)
+    return Pass(inputs, check_logits(logits), recorder.calls)
 
 
 def check_logits(logits: object) -> Tensor:

@@ -15,10 +15,14 @@ networks that multiply rounding errors, and nowhere else.
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, is_lazy
+from torch.utils._pytree import tree_leaves
 
 from zcp.errors import InputError
 
@@ -72,13 +76,14 @@ class Workspace:
     Args:
         network: what to copy.
         engine: how often to.
+        device: where the copies are; where the network is if None.
 
     Raises:
         InputError: if the network cannot be copied.
     """
 
-    def __init__(self, network: nn.Module, engine: Engine) -> None:
-        self.network, self.engine = network, engine
+    def __init__(self, network: nn.Module, engine: Engine, device: torch.device | None = None) -> None:
+        self.network, self.engine, self.device = network, engine, device
         self._own: nn.Module | None = None
 
     def fresh(self, *, apart: bool = False, strides: bool = True) -> nn.Module:
@@ -90,30 +95,106 @@ class Workspace:
                 follows; else as the last one left them, which costs less.
         """
         if apart or not self.engine.copies_once:
-            return _copy(self.network)
+            return own_copy(self.network, self.device)
         if self._own is None:
-            self._own = _copy(self.network)
+            self._own = own_copy(self.network, self.device)
         else:
             _put_back(self._own, self.network, strides)
         return self._own
 
 
-def _copy(network: nn.Module) -> nn.Module:
+def lay_out(network: nn.Module, engine: Engine) -> nn.Module:
+    """Give every tensor of a network with four dimensions the engine's layout, in place, and return it."""
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.to(memory_format=engine.memory_format)
+    return network
+
+
+def duplicate(network: nn.Module) -> nn.Module:
+    """Return a copy of a network; activations that it stored are copied without their graph."""
+    stored = (leaf for module in network.modules() for leaf in tree_leaves(list(vars(module).values())))
+    tensors = [each for each in stored if isinstance(each, Tensor) and not each.is_leaf]
+    return copy.deepcopy(network, {id(each): each.detach().clone() for each in tensors})
+
+
+def own_copy(network: nn.Module, device: torch.device | None = None) -> nn.Module:
+    """Return a copy of a network that runs nothing of its owner's: no hooks, no wrappers, nothing in place.
+
+    Raises:
+        InputError: if it cannot be copied.
+    """
     try:
-        own = copy.deepcopy(network)
+        own = duplicate(network)
     except Exception as error:
         raise InputError(
             f"the network cannot be copied ({type(error).__name__}: {error}); zcp works on copies, so remove "
-            "attributes such as open files or tensors that are part of a graph"
+            "attributes such as open files, locks or generators"
         ) from error
     for module in own.modules():
+        _silence(module)
         # The value is the same, but the tensors before an in-place activation would be lost.
         if getattr(module, "inplace", False):
             module.inplace = False  # type: ignore[assignment]
+        for name, child in module.named_children():
+            module._modules[name] = unwrapped(child)
     for parameter in own.parameters():
         parameter.requires_grad_()
         parameter.grad = None
-    return own
+    return own if device is None else own.to(device)
+
+
+def unwrapped(network: nn.Module) -> nn.Module:
+    """Return the network inside wrappers: several devices, or a compiler."""
+    while True:
+        if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            network = network.module
+        elif isinstance(inner := network._modules.get("_orig_mod"), nn.Module):
+            network = inner
+        else:
+            return network
+
+
+def _silence(module: nn.Module) -> None:
+    """Remove the hooks of a module but those that it works by: the older `weight_norm`, or marked so."""
+    module._compiled_call_impl = None
+    for kind in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"):
+        hooks: dict[int, Any] = getattr(module, kind)
+        for number, hook in list(hooks.items()):
+            own = getattr(hook, "part_of_network", False)
+            if not own and not str(getattr(hook, "__module__", "")).startswith("torch.nn."):
+                del hooks[number]
+                for extra in (f"{kind}_with_kwargs", f"{kind}_always_called"):
+                    getattr(module, extra, {}).pop(number, None)
+
+
+def materialised(network: nn.Module, arguments: Sequence[Any], keywords: dict[str, Any]) -> nn.Module:
+    """Return a network whose lazy modules have weights: a copy that ran once, or itself if there are none.
+
+    Raises:
+        InputError: if a lazy module did not run.
+    """
+    if not any(is_lazy(tensor) for tensor in (*network.parameters(), *network.buffers())):
+        return network
+    try:
+        memo: dict[int, Any] = {}
+        for each in filter(is_lazy, network.buffers()):
+            memo[id(each)] = UninitializedBuffer(False, each.device, each.dtype)  # type: ignore[arg-type]
+        own = copy.deepcopy(network, memo)
+        own.eval()
+        for module in own.modules():
+            _silence(module)
+        with torch.no_grad():
+            own(*arguments, **keywords)
+    except Exception as error:
+        raise InputError(
+            f"the network has lazy modules, and the forward that would give them weights fails "
+            f"({type(error).__name__}: {error}); run it once on inputs of its own"
+        ) from error
+    left = [name for name, p in own.named_parameters() if is_lazy(p)]
+    if left:
+        raise InputError(f"the lazy modules of {', '.join(left)} did not run, so they have no weights")
+    return own.train(network.training)
 
 
 def _put_back(own: nn.Module, network: nn.Module, strides: bool) -> None:
@@ -123,11 +204,11 @@ def _put_back(own: nn.Module, network: nn.Module, strides: bool) -> None:
     for parameter, original in zip(mine, theirs, strict=True):
         parameter.grad = None
         if strides:
-            parameter.data = torch.empty_like(original)
+            parameter.data = torch.empty_like(original, device=parameter.device)
     if mine:
         with torch.no_grad():
             torch._foreach_copy_(mine, theirs)
     for module, source in zip(own.modules(), network.modules(), strict=True):
         for name, buffer in source.named_buffers(recurse=False):
-            setattr(module, name, buffer.detach().clone())
+            setattr(module, name, buffer.detach().clone().to(getattr(module, name).device))
         module.training = source.training

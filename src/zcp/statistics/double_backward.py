@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.overrides import wrap_torch_function
+
+from zcp.statistics.operations import OPERATIONS, Operation
 
 _FORWARD = torch.ops.aten.native_batch_norm
 _BACKWARD = torch.ops.aten.native_batch_norm_backward
@@ -74,6 +77,15 @@ class _Normalise(torch.autograd.Function):
         return (*_Gradient.apply(dy, x, weight, mean, invstd, ctx.eps), None)  # type: ignore[no-untyped-call]
 
 
+@wrap_torch_function(lambda *args: args[:1])
+def _normalise(x: Tensor, weight: Tensor, bias: Tensor, module: nn.BatchNorm2d) -> Tensor:
+    y: Tensor = _Normalise.apply(x, weight, bias, module)  # type: ignore[no-untyped-call]
+    return y
+
+
+OPERATIONS[_normalise] = Operation("norm", weight=(1, "weight"))
+
+
 def _spread(channels: Tensor) -> Tensor:
     return channels[:, None, None]
 
@@ -81,7 +93,8 @@ def _spread(channels: Tensor) -> Tensor:
 class TwiceDifferentiable(nn.BatchNorm2d):
     """A batch norm with the cheap second derivative, where it has affine parameters and a graph."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
+        x = input
         plain = self.weight is None or self.momentum is None or x.ndim != 4
         # With one value a channel the plain one raises, as it should.
         plain = plain or x.numel() == x.shape[1]
@@ -89,7 +102,7 @@ class TwiceDifferentiable(nn.BatchNorm2d):
             return super().forward(x)
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
-        y: Tensor = _Normalise.apply(x, self.weight, self.bias, self)  # type: ignore[no-untyped-call]
+        y: Tensor = _normalise(x, self.weight, self.bias, self)
         return y
 
 

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from zcp.errors import Undefined
 from zcp.formulas import Evaluation, Expression, Program
-from zcp.statistics.capture import Call, Pass
+from zcp.statistics.calls import Call, Pass
+from zcp.statistics.operations import LAYERS, WEIGHTED
 from zcp.statistics.runner import Runner
 from zcp.statistics.transfer import Later
 
@@ -44,7 +45,7 @@ def _origin(tensor: Tensor) -> Tensor:
 
 
 def _follows(call: Call, before: Call) -> bool:
-    return _origin(call.input) is before.output
+    return _origin(call.source) is before.output
 
 
 def reference_triples(network: nn.Module, forward: Pass) -> list[Triple | None]:
@@ -56,7 +57,7 @@ def reference_triples(network: nn.Module, forward: Pass) -> list[Triple | None]:
     skips what does not fit together with its successor. The projection of NATS-Bench's size space carries a
     ReLU that never runs: its triple cannot be read.
     """
-    calls = {call.module: call for call in forward.calls}
+    calls = {call.module: call for call in forward.calls if call.module is not None}
     listed = [module for module in network.modules() if isinstance(module, _KINDS)]
     kept = [m for m, after in pairwise([*listed, None]) if not isinstance(m, nn.Conv2d) or _is_norm(after)][
         2:
@@ -87,7 +88,7 @@ def _is_norm(module: nn.Module | None) -> bool:
 
 def _in_execution_order(forward: Pass) -> list[nn.Module]:
     found: list[nn.Module] = []
-    modules = iter([call.module for call in forward.of(*_KINDS)])
+    modules = iter([call.module for call in _named(forward)])
     for module in modules:
         if isinstance(module, _KINDS[len(found) % 3]):
             found.append(module)
@@ -96,16 +97,35 @@ def _in_execution_order(forward: Pass) -> list[nn.Module]:
     return found
 
 
-def pooled_features(forward: Pass) -> Tensor:
-    """Return what entered the last linear layer.
+def triples_of(network: nn.Module, forward: Pass) -> list[Triple | None]:
+    """Return the triples of any network: the published code's, or else those that its operations form.
 
-    Raises:
-        Undefined: if the network ran none.
+    Where no module is a ReLU, or none a batch norm, a triple is an activation of feature maps, the next
+    convolution or linear layer, and the norm that follows it, or that layer again (ours).
     """
-    calls = forward.of(nn.Linear)
-    if not calls:
-        raise Undefined("EZNAS differentiates what enters the last nn.Linear, and the network ran none")
-    return calls[-1].input
+    if _has_modules(forward):
+        return reference_triples(network, forward)
+    calls, found = _read(forward), list[Triple | None]()
+    for number, call in enumerate(calls):
+        layer = next((n for n in range(number, len(calls)) if calls[n].kind in WEIGHTED), None)
+        if call.kind == "activation" and call.input.ndim == 4 and layer is not None:
+            third = calls[layer + 1] if calls[layer + 1 : layer + 2] else calls[layer]
+            found.append(Triple(call, calls[layer], third if third.kind == "norm" else calls[layer]))
+    return found
+
+
+def _has_modules(forward: Pass) -> bool:
+    return len({call.kind for call in _named(forward)}) == len(_KINDS)
+
+
+def _named(forward: Pass) -> list[Call]:
+    """Return the executions of modules that the published code reads."""
+    return [call for call in forward.calls if isinstance(call.module, _KINDS)]
+
+
+def _read(forward: Pass) -> list[Call]:
+    """Return the executions that triples are made of."""
+    return _named(forward) if _has_modules(forward) else forward.of("activation", *LAYERS)
 
 
 def activations(forward: Pass) -> list[Tensor]:
@@ -113,7 +133,7 @@ def activations(forward: Pass) -> list[Tensor]:
 
     Without weights and inputs the backward is half as long.
     """
-    calls = forward.of(*_KINDS)
+    calls = _read(forward)
     found = [tensor for call in calls for tensor in (call.input, call.output)]
     return [tensor for tensor in dict.fromkeys(found) if _origin(tensor) is not forward.inputs]
 
@@ -131,9 +151,9 @@ def evaluate(s: Runner, expressions: Sequence[Expression]) -> list[list[float]] 
         if not names and which != "D":
             continue
         forward, found = _take(s, which, weights=any(name.startswith("wtgrad") for name in names))
-        triples = [_readable(triple, forward) for triple in reference_triples(s.network, forward)]
+        triples = [_readable(triple, forward) for triple in triples_of(s.network, forward)]
         if not triples:
-            raise Undefined("the network ran no ReLU, convolution and batch norm in a row")
+            raise Undefined("the network ran no activation of feature maps with a layer behind it")
         evaluations = evaluations or [triple and _evaluation(s, program, triple) for triple in triples]
         for triple, evaluation in zip(triples, evaluations, strict=True):
             if triple and evaluation:
@@ -162,8 +182,8 @@ def _take(s: Runner, which: str, *, weights: bool) -> tuple[Pass, dict[Tensor, T
         forward = s.forward(s.network, inputs.requires_grad_())
         found = s.gradients_of_features(forward, activations(forward))
     if weights:
-        modules = dict.fromkeys(call.module for call in forward.of(nn.Conv2d, nn.BatchNorm2d))
-        found |= s.gradients_of_features(forward, [m.weight for m in modules if isinstance(m.weight, Tensor)])
+        read = dict.fromkeys(call.weight for call in _read(forward) if call.weight is not None)
+        found |= s.gradients_of_features(forward, list(read))
     return forward, found
 
 
@@ -177,16 +197,22 @@ def _statistic(slot: str, triple: Triple, found: dict[Tensor, Tensor]) -> Tensor
     if slot == "inpactgrad" and isinstance(first.module, nn.ReLU):
         # What PyTorch's own backward of a ReLU calls; ten times faster than torch.where.
         return torch.ops.aten.threshold_backward(found[first.output], first.output, 0)  # type: ignore[no-any-return]
+    if slot == "inpactgrad":
+        return torch.autograd.grad(first.output, first.input, found[first.output], retain_graph=True)[0]
     tensor = {
-        "inpact": first.input, "preact": second.input, "act": third.output, "wt": second.module.weight
+        "inpact": first.input, "preact": second.input, "act": third.output, "wt": second.weight
     }[slot.removesuffix("grad")]  # fmt: skip
     return found[tensor] if slot.endswith("grad") else tensor  # type: ignore[index,return-value]
 
 
 def _evaluation(s: Runner, program: Program, triple: Triple) -> Evaluation:
     slots = {"inpact": triple.first.input, "preact": triple.second.input, "act": triple.third.output}
-    slots["wt"] = triple.second.module.weight  # type: ignore[assignment]
-    shapes = {name: tuple(slots[name.split("_")[0].removesuffix("grad")].shape) for name in program.features}
+    weight = triple.second.weight
+    if weight is not None:
+        slots["wt"] = weight
+    bases = {name: name.split("_")[0].removesuffix("grad") for name in program.features}
+    shapes = {name: tuple(slots[base].shape) for name, base in bases.items() if base in slots}
     found = Evaluation(program, shapes, torch.empty(0, device=s.device, dtype=s.dtype), s.noise)
-    found.offer("wt", slots["wt"])
+    if weight is not None:
+        found.offer("wt", weight)
     return found

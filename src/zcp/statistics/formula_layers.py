@@ -1,11 +1,12 @@
 """Formulas over the statistics of every layer, from four passes.
 
-A layer is one execution of a convolution, a batch norm or a linear layer. Its features are named
-`<pass>_<kind>`. Passes: `pass` (the first batch), `pass_noise` (standard normal inputs), `pass_perturbation`
-(the first batch plus 0.1 times standard normal noise, every statistic but the weight MINUS that of `pass`, as
-in EZNAS) and `random` (inputs uniform on [0, 1), random labels). Kinds: `fwd_input`, `fwd_output`, the
-gradients of the mean cross-entropy with respect to both, `bwd_input` (what flows through this layer alone)
-and `bwd_output`, `wt` (the weight, the same in all passes) and `grad` (its gradient).
+A layer is one execution of a convolution, a norm or a linear layer. Its features are named `<pass>_<kind>`.
+Passes: `pass` (the first batch), `pass_noise` (standard normal inputs), `pass_perturbation` (the first batch
+plus 0.1 times standard normal noise, every statistic but the weight MINUS that of `pass`, as in EZNAS) and
+`random` (inputs uniform on [0, 1), random labels). Kinds: `fwd_input`, `fwd_output`, the gradients of the
+loss with respect to both, `bwd_input` (what flows through this layer alone) and `bwd_output`, `wt` (the
+weight that the layer multiplies with, behind any parametrisation, the same in all passes) and `grad` (its
+gradient).
 
 The tensors of all passes of one network do not fit into memory side by side. So the passes run one after the
 other, the gradients of a pass are taken while its backward runs, and each statistic goes at once into the
@@ -18,7 +19,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache, partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from zcp import kernels
@@ -27,8 +28,9 @@ from zcp.formulas import Evaluation, Expression, Program, views
 from zcp.formulas.fusion import MAX_ELEMENTS
 from zcp.formulas.identities import simplified
 from zcp.formulas.operators import Shape
-from zcp.statistics.capture import LAYERS, Call, Pass
+from zcp.statistics.calls import Call, Pass
 from zcp.statistics.copies import Engine
+from zcp.statistics.operations import LAYERS
 from zcp.statistics.runner import Runner
 from zcp.statistics.transfer import Later
 
@@ -88,10 +90,14 @@ def layer_tensors(forward: Pass) -> list[Tensor]:
 def _gradients_of(call: Call) -> dict[str, Tensor]:
     """Return the tensors of a layer that its gradients are with respect to, by kind."""
     found = {"bwd_input": call.input, "bwd_output": call.output}
-    weight = call.module.weight
-    if isinstance(weight, Tensor):
-        found["grad"] = weight
+    if call.weight is not None:
+        found["grad"] = call.weight
     return found
+
+
+def _signature(call: Call) -> Hashable:
+    """Return what makes two executions those of the same layer."""
+    return call.kind, call.input.shape, call.output.shape, getattr(call.weight, "shape", None)
 
 
 def evaluate_formulas(
@@ -237,7 +243,7 @@ class _Layers:
         self.s, self.expressions, self.program = s, expressions, compile_formulas(expressions)
         half = s.dtype in (torch.float16, torch.bfloat16)
         self.like = torch.empty(0, device=s.device, dtype=torch.float32 if half else s.dtype)
-        self.modules: list[nn.Module] = []
+        self.signatures: list[Hashable] = []
         self.groups: list[_Group] = []  # of each layer
         self.complete = False
         self._open: dict[Hashable, _Group] = {}
@@ -296,7 +302,8 @@ class _Layers:
             self._check_end(len(awaited))
             if any(awaited):
                 s.passes["backward"] += 1
-                s.loss(logits, _random_labels(s, logits) if labels is None else labels).backward()  # type: ignore[no-untyped-call]
+                targets = s.random_targets("random_labels", logits) if labels is None else labels
+                s.loss(logits, targets).backward()  # type: ignore[no-untyped-call]
         finally:
             for hook in hooks:
                 hook.remove()
@@ -309,16 +316,16 @@ class _Layers:
     def _layer(self, number: int, call: Call) -> _Group:
         """Return the group of the layer that ran as the `number`-th; the first pass makes them."""
         if not self.complete:
-            self.modules.append(call.module)
+            self.signatures.append(_signature(call))
             self.groups.append(self._join(number, call))
-        if self.modules[number : number + 1] != [call.module]:
+        if self.signatures[number : number + 1] != [_signature(call)]:
             raise Undefined("the network ran other layers in one pass than in another")
         return self.groups[number]
 
     def _check_end(self, count: int) -> None:
         if not count:
-            raise Undefined("the network ran no nn.Conv2d, nn.BatchNorm2d or nn.Linear")
-        if count != len(self.modules):
+            raise Undefined("the network ran no convolution, norm or linear layer")
+        if count != len(self.signatures):
             raise Undefined("the network ran fewer layers in one pass than in another")
         for group in self._open.values():
             group.close()
@@ -330,17 +337,16 @@ class _Layers:
         shapes = {"fwd_input": call.input.shape, "fwd_output": call.output.shape}
         shapes |= {kind: tensor.shape for kind, tensor in _gradients_of(call).items()}
         features = {f"{which}_{kind}": tuple(shape) for which in _TAKEN for kind, shape in shapes.items()}
-        weight = call.module.weight
-        if isinstance(weight, Tensor):
-            features["wt"] = tuple(weight.shape)
+        if call.weight is not None:
+            features["wt"] = tuple(call.weight.shape)
         features = {name: shape for name, shape in features.items() if name in self.program.features}
         key = tuple(sorted(features.items()))
         if key not in self._open:
             self._open[key] = _Group(self.expressions, features, self.like, self.s.engine, self.s.noise)
         group = self._open[key]
         group.layers.append(number)
-        if isinstance(weight, Tensor):
-            group.offer(number, "wt", weight)
+        if call.weight is not None:
+            group.offer(number, "wt", call.weight)
         together = self.s.engine.together[self.s.device.type != "cpu"]
         if len(group.layers) * group.largest >= together or len(group.layers) * group.widest > MAX_ELEMENTS:
             self._open.pop(key).close()
@@ -375,8 +381,3 @@ def _inputs(s: Runner, which: str) -> tuple[Tensor, Tensor | None]:
     if which == "random":
         return torch.special.ndtr(noise), None
     return (noise if which == "pass_noise" else images + PERTURBATION * noise), labels
-
-
-def _random_labels(s: Runner, logits: Tensor) -> Tensor:
-    # The largest of as many normal values as there are classes is a uniform choice.
-    return s.noise("random_labels", logits.shape).argmax(-1)

@@ -1,13 +1,16 @@
 """The Gaussian process that a network is before training, from forwards with newly drawn weights."""
 
-import copy
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zcp.errors import Undefined
+from zcp.statistics.adapted import on_batch
+from zcp.statistics.copies import duplicate
+from zcp.statistics.head import entering
 from zcp.statistics.initialisation import initialise
+from zcp.statistics.operations import WEIGHTED
 from zcp.statistics.runner import Runner
 
 #: Draws of the weights that the kernel is averaged over.
@@ -37,20 +40,19 @@ def gaussian_process(s: Runner) -> Process:
 
     Raises:
         InputError: if a label has no logit.
-        Undefined: if the network ran no linear layer, or is dead.
+        Undefined: if the network ran no layer, or is dead.
     """
     inputs, labels = (torch.cat(parts) for parts in zip(*s.batches, strict=True))
-    network = copy.deepcopy(s.network)
+    network = duplicate(s.network)
     kernel = torch.zeros(len(inputs), len(inputs), dtype=torch.float64, device=s.device)
     for draw in range(DRAWS):
         # The draws depend on the seed through the noise, the one source of randomness that proxies have.
         initialise(network, "default", "nngp", draw, s.noise(f"nngp {draw}", (1,)).item())
-        forward = s.forward(network, inputs, (nn.Linear,))
-        if not forward.calls:
-            raise Undefined("the network ran no nn.Linear, so the features before it cannot be told")
-        s.loss(forward.logits, labels)  # refuses what has no classes, and labels that have no logit
-        features = forward.calls[-1].input.flatten(1).double()
+        with on_batch(network, None):
+            forward = s.forward(network, inputs, WEIGHTED)
+        s.cross_entropy(forward.logits, labels)  # refuses what has no classes, and labels that have no logit
+        features = entering(forward).reshape(len(inputs), -1).double()
         kernel += features @ features.T / features.shape[1] / DRAWS
     if not kernel.any():
-        raise Undefined("the features before the last nn.Linear are all zero (a dead network)")
+        raise Undefined("the features before the last layer are all zero (a dead network)")
     return Process(kernel, labels, forward.logits.shape[1])

@@ -10,10 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from zcp.errors import InputError
+from zcp.statistics import parametrised
 from zcp.statistics.seeding import generator, seed_for
 from zcp.statistics.transfer import moved
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
+#: Deviation of parameters of modules that do not say how they are drawn.
+OTHERS = 0.02
 
 
 @contextmanager
@@ -31,23 +34,74 @@ def _default(network: nn.Module, seed: int) -> None:
     """PyTorch's own: whatever each module's `reset_parameters` does."""
     with default_generator(seed):
         for module in network.modules():
-            reset = getattr(module, "reset_parameters", None)
-            if callable(reset):
-                reset()
+            parametrised.reset(module)
+    _draw_others(network, seed)
 
 
 def _fill(network: nn.Module, seed: int, std: Callable[[nn.Module, Tensor], float]) -> None:
-    """Draw convolution and linear weights from N(0, std), zero their biases and reset batch norms."""
+    """Draw convolution and linear weights from N(0, std), zero their biases and reset all else."""
     source = generator(seed)
+    others: list[nn.Module] = []
+
+    def draw(module: nn.Module, weight: Tensor) -> Tensor:
+        # Drawn apart and copied: filling in place would follow the memory format of the weight.
+        return torch.randn(weight.shape, generator=source, dtype=torch.float32) * std(module, weight)
+
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            # Drawn apart and copied: filling in place would follow the memory format of the weight.
-            draw = torch.randn(module.weight.shape, generator=source, dtype=torch.float32)
-            module.weight.copy_(draw * std(module, module.weight))
+        if isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
+            parametrised.write(module, "weight", draw(module, module.weight))
             if module.bias is not None:
                 module.bias.zero_()
         elif isinstance(module, BatchNorm):
             module.reset_parameters()
+        else:
+            others.append(module)
+    with default_generator(seed):
+        for module in others:
+            for parameter in module.parameters(recurse=False):
+                # Resets fill in place, which follows the layout that the last initialisation left.
+                parameter.data = parameter.data.contiguous()
+            parametrised.reset(module)
+    for module in others:
+        if isinstance(module, nn.MultiheadAttention):
+            for name, parameter in module.named_parameters(recurse=False):
+                if name.endswith("proj_weight"):
+                    parameter.copy_(draw(module, parameter))
+    _draw_others(network, seed)
+
+
+def _draw_others(network: nn.Module, seed: int) -> None:
+    """Draw the parameters of modules that do not say how: N(0, 0.02) for two dimensions or more, zero biases.
+
+    These are tokens, positions and matrices of modules of one's own. The deviation is that of ViT and BERT;
+    that it serves for all of these is ours, and so for vectors that are not called a scale and whose values
+    differ. What else has one dimension stays as it is: `untouched`.
+    """
+    for name, parameter in _without_reset(network):
+        if parameter.ndim > 1 or _is_vector(name, parameter):
+            draw = torch.randn(parameter.shape, generator=generator(seed, name), dtype=torch.float32)
+            parameter.copy_(OTHERS * draw)
+        elif name.endswith("bias"):
+            parameter.zero_()
+
+
+def _without_reset(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for prefix, module in network.named_modules():
+        if not parametrised.has_reset(module):
+            for name, parameter in module.named_parameters(recurse=False):
+                yield f"{prefix}.{name}", parameter
+
+
+def untouched(network: nn.Module) -> list[str]:
+    """Return the names of the parameters that no initialisation draws: scales of modules of one's own."""
+    parameters = _without_reset(network)
+    left = (n for n, p in parameters if p.ndim < 2 and not n.endswith("bias") and not _is_vector(n, p))
+    return [name.removeprefix(".") for name in left]
+
+
+def _is_vector(name: str, parameter: Tensor) -> bool:
+    scale = any(word in name.rpartition(".")[2] for word in ("weight", "scale", "gamma"))
+    return parameter.ndim == 1 and not scale and bool((parameter != parameter[:1]).any())
 
 
 def _fan_in(weight: Tensor) -> int:
@@ -78,7 +132,9 @@ def _eznas(network: nn.Module, seed: int) -> None:
     _fill(
         network,
         seed,
-        lambda module, weight: 0.01 if isinstance(module, nn.Linear) else sqrt(2 / _fan_out(weight)),
+        lambda module, weight: (
+            0.01 if isinstance(module, nn.Linear | nn.MultiheadAttention) else sqrt(2 / _fan_out(weight))
+        ),
     )
 
 
@@ -96,7 +152,7 @@ def initialise(network: nn.Module, name: str, *seed: object) -> nn.Module:
     """Draw every weight of `network` anew, in place, and return it.
 
     The draws are made on the CPU in float32 and then moved, so that they do not depend on the device or on
-    the precision. Batch norms get weight 1, bias 0 and fresh running statistics.
+    the precision. Norms get weight 1, bias 0 and fresh running statistics.
 
     Args:
         network: any module; parameters of modules that this initialisation does not know stay as they are.

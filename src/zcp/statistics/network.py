@@ -11,25 +11,26 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zcp.errors import InputError, Undefined
+from zcp.errors import Undefined
 from zcp.formulas import Expression
-from zcp.statistics import blocks, capture, eznas_triples, formula_layers, gaussian_process, ntk
-from zcp.statistics.capture import Call, Pass, Rebound
-from zcp.statistics.copies import ENGINES, Engine
+from zcp.statistics import blocks, capture, eznas_triples, formula_layers, gaussian_process, head, losses, ntk
+from zcp.statistics.adapted import Adapted, on_batch
+from zcp.statistics.calls import Pass
+from zcp.statistics.capture import Rebound
+from zcp.statistics.chain import find_chain, named_blocks
+from zcp.statistics.copies import ENGINES, Engine, lay_out
 from zcp.statistics.double_backward import make_twice_differentiable
 from zcp.statistics.initialisation import BatchNorm
 from zcp.statistics.lazy import Lazy, lazy
+from zcp.statistics.operations import KINDS, WEIGHTED
 from zcp.statistics.runner import LossGradients
 from zcp.statistics.seeding import generator
 from zcp.statistics.transfer import Later, to_device
+from zcp.statistics.weights import weights_of
 
 T = TypeVar("T")
-
-#: Modules before which a network's last features are.
-POOLS = (nn.AdaptiveAvgPool2d,)
 
 
 class Draw(Protocol):
@@ -54,12 +55,14 @@ class Statistics(Lazy):
     The network is put into training mode and its batch norm buffers move; `zcp.score` passes a copy.
 
     Args:
-        network: the network; it maps (B, C, H, W) to logits (B, classes).
-        batches: (inputs, labels) pairs; all proxies use the first, zico also the second.
+        network: the network; it maps one floating point tensor (B, …) to another.
+        batches: (inputs, targets) pairs; all proxies use the first, zico also the second.
         draw: source of noise.
         second_order: whether `hessian_gradient` will be read; the one loss gradient then keeps its graph.
         expressions: formulas whose `formula_values` will be read.
         engine: the layout of weights and activations.
+        loss: a scalar function of the network's outputs and the targets; cross-entropy if None.
+        block_names: modules that the network is a chain of; found if None.
 
     Attributes:
         passes: how often the network ran: `forward`, `backward`, and `double_backward`, where passes on a
@@ -77,10 +80,14 @@ class Statistics(Lazy):
         second_order: bool = False,
         expressions: Sequence[Expression] = (),
         engine: Engine = ENGINES["plain"],
+        loss: losses.Loss | None = None,
+        block_names: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
-        self.network: nn.Module = network.train().to(memory_format=engine.memory_format)  # type: ignore[call-overload]
+        self.network: nn.Module = lay_out(network.train(), engine)
         self.engine = engine
+        self._loss, self._block_names = loss, block_names
+        self._copies: bool | None = None  # whether the network overwrites activations; None: not known yet
         first = next(network.parameters(), torch.empty(0))
         self.device, self.dtype = first.device, first.dtype
         self.batches = [
@@ -133,14 +140,25 @@ class Statistics(Lazy):
         self,
         network: nn.Module,
         inputs: Tensor,
-        watched: tuple[type[nn.Module], ...] = capture.WATCHED,
-        *,
-        own_inputs: bool = False,
-        take: Callable[[Call], None] | None = None,
+        kinds: Sequence[str] = KINDS,
+        **asked: Any,
     ) -> Pass:
-        """Run a network, this one or a variant, as `zcp.statistics.capture.forward` does; count the pass."""
+        """Run a network, this one or a variant, as `zcp.statistics.capture.forward` does; count the pass.
+
+        A network that overwrites what its operations read or gave runs once more, with copies of these, and
+        with copies in all later passes. Calls that are not kept are made with copies until it is known.
+        """
         self.passes["forward"] += 1
-        return capture.forward(network, inputs, watched, own_inputs=own_inputs, take=take)
+        copies = "take" in asked if self._copies is None else self._copies
+        found = capture.forward(network, inputs, kinds, copies=copies, twice=self._second_order, **asked)
+        if copies or "take" in asked:
+            return found
+        if not all(call.intact for call in found.calls):
+            self._copies = True
+            return self.forward(network, inputs, kinds, **asked)
+        if kinds == KINDS:
+            self._copies = False
+        return found
 
     def gradients(
         self, outputs: Tensor, wrt: Sequence[Tensor], *, keep_graph: bool = False, create_graph: bool = False
@@ -150,28 +168,22 @@ class Statistics(Lazy):
         return capture.gradients(outputs, wrt, keep_graph=keep_graph, create_graph=create_graph)
 
     @lazy
-    def layers(self) -> list[nn.Conv2d | nn.Linear]:
-        """The convolutions and linear layers, in order of registration."""
-        return layers_of(self.network)
-
-    @property
     def weights(self) -> list[Tensor]:
-        """The weights of `layers`, without biases."""
-        return [layer.weight for layer in self.layers]
+        """What is multiplied with activations, by `zcp.statistics.weights`, in order of registration."""
+        return weights_of(self.network, lambda: self.shapes)
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """Shape of one input, channels first."""
+        """Shape of one input, of images with the channels first."""
         return tuple(self.batches[0][0].shape[1:])
 
     @lazy
     def shapes(self) -> Pass:
-        """A forward of one zero sample in evaluation mode, for the shapes alone."""
+        """A forward of one zero sample in evaluation mode, for shapes and for what parameters are."""
         self.network.eval()
         try:
-            with torch.no_grad():
-                zeros = torch.zeros(1, *self.image_shape, device=self.device, dtype=self.dtype)
-                return self.forward(self.network, zeros, (nn.Conv2d, nn.Linear))
+            zeros = torch.zeros(1, *self.image_shape, device=self.device, dtype=self.dtype)
+            return self.forward(self.network, zeros, arguments=True)
         finally:
             self.network.train()
 
@@ -181,32 +193,34 @@ class Statistics(Lazy):
         inputs = self.batches[0][0].detach().clone().requires_grad_()
         return self.forward(self.network, inputs, own_inputs=bool(self._layer_kinds))
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean cross-entropy of (B, classes) logits.
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of outputs, a scalar.
 
         Raises:
-            InputError: if a label has no logit.
+            InputError: if a label has no logit, or the caller's loss gives no scalar.
+            Undefined: if cross-entropy is not defined for these outputs and targets.
         """
-        if logits.ndim != 2:
-            raise Undefined(
-                f"cross-entropy needs logits (B, classes), the network gave {tuple(logits.shape)}"
-            )
-        if labels.ndim != 1 or labels.is_floating_point():
-            raise Undefined(
-                f"cross-entropy needs integer labels (B,), not {labels.dtype} {tuple(labels.shape)}"
-            )
-        if labels.numel():
-            check = self.later(_check_labels, labels.min(), labels.max(), logits.shape[1])
-            if isinstance(check, Later):
-                self.checks.append(check)
-                # Until the check is made; a label out of range would cost a GPU its context.
-                labels = labels.clamp(0, logits.shape[1] - 1)
-        return F.cross_entropy(logits, labels)
+        if self._loss is not None:
+            return losses.checked(self._loss(logits, targets))
+        return self.cross_entropy(logits, targets)
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return `zcp.statistics.losses.cross_entropy`; on a GPU the labels are checked at the end."""
+        return losses.cross_entropy(logits, labels, self._check)
+
+    def _check(self, function: Callable[..., None], *given: Any) -> None:
+        check = self.later(function, *given)
+        if isinstance(check, Later):
+            self.checks.append(check)
+
+    def random_targets(self, name: str, logits: Tensor) -> Tensor:
+        """Return targets like those of the first batch, drawn at random."""
+        return losses.random_targets(logits, self.batches[0][1], lambda shape: self.noise(name, shape))
 
     @lazy
     def loss_gradients_graph(self) -> LossGradients:
         """Gradients of the loss on the first batch, attached to their graph where second order is asked."""
-        calls = self.data.of(nn.Conv2d, nn.Linear)
+        calls = self.data.of(*WEIGHTED)
         weights = self.weights
         wanted = [*weights, *(call.output for call in calls)]
         if formula_layers.needs_gradients(self._layer_kinds):
@@ -248,8 +262,9 @@ class Statistics(Lazy):
     def other_gradients(self) -> list[list[Tensor]]:
         """Loss gradients of `weights` on every batch after the first."""
         found = []
-        for inputs, labels in self.batches[1:]:
-            loss = self.loss(self.forward(self.network, inputs, ()).logits, labels)
+        for number, (inputs, labels) in enumerate(self.batches[1:], 1):
+            with on_batch(self.network, number):
+                loss = self.loss(self.forward(self.network, inputs, ()).logits, labels)
             found.append(self.gradients(loss, self.weights))
         return found
 
@@ -260,7 +275,7 @@ class Statistics(Lazy):
 
     def gradients_of_features(self, forward: Pass, wrt: list[Tensor]) -> dict[Tensor, Tensor]:
         """Return the gradients of the sum of the pooled features of a pass, by tensor."""
-        found = self.gradients(eznas_triples.pooled_features(forward), wrt, keep_graph=True)
+        found = self.gradients(head.entering(forward), wrt, keep_graph=True)
         return dict(zip(wrt, found, strict=True))
 
     @lazy
@@ -272,11 +287,25 @@ class Statistics(Lazy):
         return formula_layers.evaluate_formulas(self, self._expressions)
 
     @lazy
+    def chain(self) -> list[nn.Module]:
+        """The blocks of the network: those that the caller named, `stem` and `cells`, or found by `chain`."""
+        if self._block_names is not None:
+            inner = self.network.network if isinstance(self.network, Adapted) else self.network
+            return named_blocks(inner, list(self._block_names))
+        if known := blocks.find_blocks(self.network):
+            return known
+        self.passes["forward"] += 1
+        # Of one sample a batch norm may see a single value.
+        samples = min(2, len(self.batches[0][0]))
+        return find_chain(self.network, self.noise("x", (samples, *self.image_shape)))
+
+    @lazy
     def block_pass(self) -> blocks.BlockPass:
         """A forward of noise through the blocks of the network, each differentiated by itself."""
         # Together the products of the blocks go once through the network.
         self.passes.update(("forward", "backward"))
-        return blocks.run_blocks(self.network, self.noise("x", self.batches[0][0].shape), self.noise)
+        inputs = self.noise("x", self.batches[0][0].shape)
+        return blocks.run_blocks(self.network, inputs, self.noise, self.chain)
 
     @lazy
     def block_entropies(self) -> Tensor | Later[Tensor]:
@@ -292,14 +321,13 @@ class Statistics(Lazy):
     def noise_gradients(self) -> list[Tensor]:
         """Gradients of the loss for all parameters, on noise with random labels."""
         logits = self.forward(self.network, self.noise("x", self.batches[0][0].shape), ()).logits
-        # The largest of as many normal values as there are classes is a uniform choice.
-        labels = self.noise("labels", logits.shape).argmax(-1)
-        return self.gradients(self.loss(logits, labels), list(self.network.parameters()))
+        loss = self.loss(logits, self.random_targets("labels", logits))
+        return self.gradients(loss, list(self.network.parameters()))
 
     @lazy
     def few(self) -> Pass:
         """The forward on the first 16 samples of the first batch, with its graph and its ReLUs."""
-        return self.forward(self.network, self.batches[0][0][:16], (nn.ReLU,))
+        return self.forward(self.network, self.batches[0][0][:16], ("activation",))
 
     @lazy
     def tangent_kernel(self) -> Tensor:
@@ -314,21 +342,21 @@ class Statistics(Lazy):
     def synaptic_saliency(self) -> list[Tensor]:
         """|w dR/dw| for each weight, R the sum of logits of the linearised network on an image of ones.
 
-        Linearised: absolute parameters and buffers, batch norms bypassed, float64. The values reach e**85.
+        Linearised: absolute parameters and buffers, all norms bypassed, float64. The values reach e**85.
         """
-        with _without_norms(self.network):
-            return self._saliency()
+        return self._saliency(without_norms=True)
 
     @lazy
     def synaptic_saliency_bn(self) -> list[Tensor]:
-        """The same with batch norms in place, in training mode; the sample is a batch of its own."""
-        return self._saliency()
+        """The same with norms in place, in training mode; the sample is a batch of its own."""
+        return self._saliency(without_norms=False)
 
-    def _saliency(self) -> list[Tensor]:
+    def _saliency(self, *, without_norms: bool) -> list[Tensor]:
         absolute = Rebound(self.network, lambda tensor: tensor.abs().double())
-        weights = [absolute.leaf(layer.weight) for layer in self.layers]
+        weights = [absolute.leaf(weight) for weight in self.weights]
         ones = torch.ones(1, *self.image_shape, device=self.device, dtype=torch.float64)
-        found = self.gradients(self.forward(absolute, ones, ()).logits, weights)
+        logits = self.forward(absolute, ones, (), without_norms=without_norms).logits
+        found = self.gradients(logits, weights)
         return [(w.detach() * g).abs() for w, g in zip(weights, found, strict=True)]
 
     @lazy
@@ -338,64 +366,21 @@ class Statistics(Lazy):
 
     @lazy
     def perturbed_features(self) -> tuple[Tensor, Tensor]:
-        """Features before global pooling of noise x and of x + 0.01 e, 16 samples, without a graph.
+        """Features before the head of noise x and of x + 0.01 e, 16 samples, without a graph.
 
         The batch norm buffers are fresh before the first forward and stay as the second one leaves them.
         """
+        before = self._copies
+        found = self._perturbed_features()
+        # Where it showed only then that the network overwrites, the buffers saw a forward too many.
+        return self._perturbed_features() if self._copies and not before else found
+
+    @torch.no_grad()
+    def _perturbed_features(self) -> tuple[Tensor, Tensor]:
         shape = (min(16, len(self.batches[0][0])), *self.image_shape)
         x, e = self.noise("x", shape), self.noise("e", shape)
         for module in self.network.modules():
             if isinstance(module, BatchNorm):
                 module.reset_running_stats()
-        with torch.no_grad():
-            first = features(self.forward(self.network, x, POOLS))
-            return first, features(self.forward(self.network, x + 0.01 * e, POOLS))
-
-
-def _check_labels(smallest: Tensor, largest: Tensor, classes: int) -> None:
-    if not 0 <= int(smallest) <= int(largest) < classes:
-        raise InputError(
-            f"labels run from {int(smallest)} to {int(largest)}, but the network has {classes} classes"
-        )
-
-
-def layers_of(network: nn.Module) -> list[nn.Conv2d | nn.Linear]:
-    """Return the convolutions and linear layers, in order of registration.
-
-    Raises:
-        Undefined: if there is none.
-    """
-    found = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    if not found:
-        raise Undefined("the network has no nn.Conv2d or nn.Linear, so there are no weights to look at")
-    return found
-
-
-def features(forward: Pass) -> Tensor:
-    """Return the features (B, C, H, W) that entered the last global average pooling.
-
-    Raises:
-        Undefined: if the network has no `nn.AdaptiveAvgPool2d`.
-    """
-    pools = forward.intact(*POOLS)
-    if not pools:
-        raise Undefined("the network ran no nn.AdaptiveAvgPool2d, so its last feature map cannot be told")
-    return pools[-1].input
-
-
-@contextmanager
-def _without_norms(network: nn.Module) -> Iterator[None]:
-    """Put the identity in the place of every batch norm while the block runs."""
-    norms = [
-        (parent, name, child)
-        for parent in network.modules()
-        for name, child in parent.named_children()
-        if isinstance(child, BatchNorm)
-    ]
-    try:
-        for parent, name, _ in norms:
-            setattr(parent, name, nn.Identity())
-        yield
-    finally:
-        for parent, name, child in norms:
-            setattr(parent, name, child)
+        first = head.features(self.forward(self.network, x))
+        return first, head.features(self.forward(self.network, x + 0.01 * e))

@@ -7,18 +7,19 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from zcp.statistics.capture import WATCHED, Call, Pass
+from zcp.statistics.calls import Call, Pass
 from zcp.statistics.copies import Engine
+from zcp.statistics.operations import KINDS
 from zcp.statistics.transfer import Later
 
 T = TypeVar("T")
 
 
 class LossGradients(NamedTuple):
-    """Gradients of the mean cross-entropy on the first batch.
+    """Gradients of the loss on the first batch.
 
     Attributes:
-        weights: one for each weight of a convolution or linear layer, zeros where a weight took no part.
+        weights: one for each of the network's weights, zeros where a weight took no part.
         calls: the executions of convolutions and linear layers.
         outputs: one for each of `calls`, with respect to its output.
         by_tensor: all of these and, where formulas ask for them, those of the inputs, outputs and weights of
@@ -51,13 +52,13 @@ class Runner(Protocol):
         self,
         network: nn.Module,
         inputs: Tensor,
-        watched: tuple[type[nn.Module], ...] = WATCHED,
-        *,
-        own_inputs: bool = False,
-        take: Callable[[Call], None] | None = None,
+        kinds: Sequence[str] = KINDS,
+        **asked: Any,
     ) -> Pass: ...
     def gradients_of_features(self, forward: Pass, wrt: list[Tensor]) -> dict[Tensor, Tensor]: ...
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor: ...
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor: ...
+    def random_targets(self, name: str, logits: Tensor) -> Tensor: ...
     def noise(self, name: str, shape: Sequence[int]) -> Tensor: ...
     def forget(self, *names: str) -> None: ...
     def later(self, function: Callable[..., T], *given: Any) -> T | Later[T]: ...

@@ -1,18 +1,26 @@
 """The state of PyTorch around a network while it is scored: its modes, generators and precision."""
 
+import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 
 @contextmanager
-def own_surroundings(network: nn.Module) -> Iterator[None]:
-    """Differentiate in full precision whatever the caller's modes are, and put the global generators back."""
-    kinds = {p.device.type for p in network.parameters()} or {"cpu"}
-    devices = sorted({p.device.index for p in network.parameters() if p.device.type == "cuda"})
+def own_surroundings(network: nn.Module, device: str | torch.device | None = None) -> Iterator[None]:
+    """Differentiate in full precision whatever the caller's modes are, and put the global generators back.
+
+    Args:
+        network: the caller's.
+        device: where its copies run, if not where it is.
+    """
+    places = {p.device for p in network.parameters()} | ({torch.device(device)} if device else set())
+    kinds = {place.type for place in places} or {"cpu"}
+    devices = sorted({place.index or 0 for place in places if place.type == "cuda"})
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
@@ -20,6 +28,8 @@ def own_surroundings(network: nn.Module) -> Iterator[None]:
             stack.enter_context(torch.autocast(kind, enabled=False))
         # Dropout and the like draw from the global generators.
         stack.enter_context(torch.random.fork_rng(devices=devices))
+        stack.callback(random.setstate, random.getstate())
+        stack.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002 - networks draw from it
         stack.enter_context(_full_precision())
         yield
 
@@ -27,6 +37,8 @@ def own_surroundings(network: nn.Module) -> Iterator[None]:
 def seed_generators(network: nn.Module, seed: int) -> None:
     """Seed the global generators of the CPU and of the GPUs that a network is on."""
     torch.default_generator.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - networks draw from it
     for index in {p.device.index for p in network.parameters() if p.device.type == "cuda"}:
         torch.cuda.default_generators[index].manual_seed(seed)
 

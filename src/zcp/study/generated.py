@@ -24,8 +24,8 @@ from zcp.versions import versions
 API = {
     "networks": ("zcp.spaces", "zcp.data"),
     "scoring": (
-        "zcp.scoring", "zcp.ranking", "zcp.proxies", "zcp.statistics", "zcp.formulas", "zcp.kernels",
-        "zcp.golden",
+        "zcp.scoring", "zcp.many", "zcp.ranking", "zcp.testing", "zcp.proxies", "zcp.statistics",
+        "zcp.formulas", "zcp.kernels", "zcp.golden",
     ),
     "measured": ("zcp.benchmarks", "zcp.collect"),
     "ensemble": ("zcp.ensemble", "zcp.analysis"),

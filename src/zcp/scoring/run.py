@@ -1,0 +1,151 @@
+"""One network with one set of proxies: a group of shared passes for each initialisation."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from zcp.errors import InputError, Undefined
+from zcp.proxies.registry import Proxy, list_proxies
+from zcp.scoring.scores import Scores
+from zcp.statistics.adapted import Adapted
+from zcp.statistics.batches import Drawn, check_finite, finite
+from zcp.statistics.copies import Workspace
+from zcp.statistics.initialisation import draw_all, drawn_in_place, initialise, take
+from zcp.statistics.lazy import read_marks
+from zcp.statistics.losses import Loss
+from zcp.statistics.network import Draw, Statistics
+from zcp.statistics.seeding import seed_for
+from zcp.statistics.surroundings import seed_generators
+from zcp.statistics.transfer import Later, fetch
+
+
+class Run:
+    """The scores of one network as they come: on a CPU at once, else when all passes were launched."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        batches: list[Drawn],
+        groups: Iterable[str],
+        *,
+        seed: int,
+        draw: Draw,
+        loss: Loss | None,
+        blocks: Sequence[str] | None,
+        tick: Callable[[], object],
+    ) -> None:
+        self.workspace, self.batches, self.seed, self.draw = workspace, batches, seed, draw
+        self.loss, self.blocks, self.tick = loss, blocks, tick
+        self.scores = Scores()
+        self._open: dict[str, Later[float]] = {}
+        self._checks = [
+            Later(check_finite, number, *finite(batch, main))
+            for number, (batch, main) in enumerate(zip(batches, inputs_of(workspace), strict=True))
+            if main.device.type != "cpu"
+        ]
+        self._marks: dict[str, list[tuple[str, Any]]] = {}
+        start = time.perf_counter()
+        names = [group for group in groups if group not in ("none", "keep")]
+        self._drawn: dict[str, list[Tensor]] = {}
+        if not drawn_in_place(workspace.network):
+            self._drawn = dict(zip(names, draw_all(workspace.network, names, seed), strict=True))
+        self._each_draw = (time.perf_counter() - start) / max(len(names), 1)
+
+    def score_group(self, group: str, members: list[Proxy]) -> None:
+        """Score the proxies that share an initialisation, from shared passes."""
+        scores, order = self.scores, {name: place for place, name in enumerate(list_proxies())}
+        last = len(order)
+        # Formulas last: they give up the graph that the others share.
+        members = sorted(members, key=lambda p: last + 1 if p.expression else order.get(p.name, last))
+        start = time.perf_counter()
+        statistics = self._statistics(group, members)
+        scores.seconds[f"{group}_init"] = time.perf_counter() - start
+        if group in self._drawn:
+            scores.seconds[f"{group}_init"] += self._each_draw
+        for proxy in members:
+            name = proxy.name
+            with statistics.reading(name) as needs:
+                self._record(name, partial(self._computed, proxy, statistics))
+            self.tick()
+            scores.steps[name] = (f"{group}_init", *(f"{group}_{need}" for need in sorted(needs)), name)
+        self._marks[group] = statistics.marks
+        self._checks += statistics.checks
+        for step, counted in statistics.step_passes.items():
+            scores.step_passes[step if step in scores else f"{group}_{step}"] = counted
+        scores.passes[group] = statistics.passes
+
+    def _statistics(self, group: str, members: list[Proxy]) -> Statistics:
+        second_order = any(proxy.second_order for proxy in members)
+        own = self.workspace.fresh(apart=second_order, strides=group == "default")
+        seed_generators(own, seed_for(self.seed, group))
+        if group in self._drawn:
+            take(own, self._drawn.pop(group))
+        elif group not in ("none", "keep"):
+            initialise(own, group, self.seed)
+        assert isinstance(own, Adapted)
+        return Statistics(
+            own,
+            [(own.main_input(number), batch.targets) for number, batch in enumerate(self.batches)],
+            self.draw,
+            second_order=second_order,
+            expressions=[proxy.expression for proxy in members if proxy.expression],
+            engine=self.workspace.engine,
+            loss=self.loss,
+            block_names=self.blocks,
+        )
+
+    def _computed(self, proxy: Proxy, statistics: Statistics) -> float:
+        """Return the score, NaN for the time being where it is left open."""
+        found = statistics.later(float, proxy.function(statistics))
+        if not isinstance(found, Later):
+            return found
+        self._open[proxy.name] = found
+        return math.nan
+
+    def _record(self, name: str, compute: Callable[[], float]) -> None:
+        self.scores[name], reason = _value(compute)
+        if reason and name not in self._open:
+            self.scores.reasons[name] = reason
+
+    def finish(self) -> None:
+        """Fetch what was left open, compute it, and read the clocks."""
+        fetched, opened, self._open = fetch([*self._checks, *self._open.values()]), self._open, {}
+        for each in self._checks:
+            each.settle(fetched)
+        for group, marks in self._marks.items():
+            for step, seconds in read_marks(marks).items():
+                self.scores.seconds[step if step in self.scores else f"{group}_{step}"] = seconds
+        for name, later in opened.items():
+            start = time.perf_counter()
+            self._record(name, partial(later.settle, fetched))
+            self.scores.seconds[name] += time.perf_counter() - start
+
+
+def _value(compute: Callable[[], float]) -> tuple[float, str]:
+    """Return (score, reason); the reason is empty for a finite score."""
+    try:
+        value = compute()
+    except InputError:
+        raise
+    except Undefined as error:
+        return math.nan, str(error)
+    except Exception as error:
+        # The frames hold the tensors of a pass that failed.
+        error.__traceback__ = None
+        # A network that fails must cost neither the other proxies nor the other networks of a collection.
+        return math.nan, f"{type(error).__name__}: {error}"
+    if math.isinf(value):
+        return value, "the definition gives an infinite value (a logarithm of zero or an overflow)"
+    if math.isnan(value):
+        return value, "the arithmetic gave NaN (non-finite activations or gradients)"
+    return value, ""
+
+
+def inputs_of(workspace: Workspace) -> list[Tensor]:
+    """Return the main input of each batch."""
+    assert isinstance(workspace.network, Adapted)
+    return workspace.network.form.inputs

@@ -1,0 +1,124 @@
+"""Multiply-accumulates of the operations of a network."""
+
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from zcp.statistics.adapted import arguments_of
+from zcp.statistics.calls import Call, is_parameter
+from zcp.statistics.copies import materialised, own_copy, unwrapped
+from zcp.statistics.recorder import Recorder
+
+
+def multiply_accumulates(call: Call) -> int:
+    """Return the multiply-accumulates of an operation that was kept with its arguments, biases aside.
+
+    Convolutions, linear layers, products and attention (both of its products, over all pairs of positions, as
+    if nothing were masked) have some, all others none.
+    """
+    if call.kind == "convolution":
+        assert call.weight is not None
+        transposed = "transpose" in call.function.__name__
+        return (call.input if transposed else call.output).numel() * call.weight[0].numel()
+    if call.kind == "attention":
+        query, key, value = (
+            _given(call, place, name) for place, name in enumerate(("query", "key", "value"))
+        )
+        pairs = query.shape[:-1].numel() * key.shape[-2]
+        return int(pairs * (query.shape[-1] + value.shape[-1]))
+    if call.kind not in ("linear", "product"):
+        return 0
+    if call.function.__name__ == "einsum":
+        return _einsum(call)
+    # What is summed over is the last dimension of the first factor.
+    first = call.args[1] if "add" in call.function.__name__ else call.args[0]
+    return call.output.numel() * int(first.shape[-1])
+
+
+def biases(call: Call) -> int:
+    """Return how many output elements get a bias."""
+    name = call.function.__name__
+    if call.kind == "convolution" or name == "linear":
+        return call.output.numel() * (_given(call, 2, "bias") is not None)
+    return call.output.numel() * (name == "addmm" and is_parameter(call.args[0]))
+
+
+def counted_as_nats_bench(calls: Iterable[Call]) -> int:
+    """Return multiply-accumulates and biases together."""
+    return sum(multiply_accumulates(call) + biases(call) for call in calls)
+
+
+def _given(call: Call, place: int, name: str) -> Any:
+    return call.args[place] if len(call.args) > place else call.kwargs.get(name)
+
+
+def _einsum(call: Call) -> int:
+    """Return the product of the sizes of all indices: of the output, and of what is summed over."""
+    equation, *operands = call.args
+    inputs, _, output = equation.replace(" ", "").partition("->")
+    summed: dict[str, int] = {}
+    for indices, operand in zip(inputs.split(","), operands, strict=True):
+        named = indices.replace("...", "")
+        before = indices.find("...")
+        shape = list(operand.shape)
+        if before >= 0:
+            after = len(named) - before
+            shape = shape[:before] + (shape[-after:] if after else [])
+        summed |= {i: size for i, size in zip(named, shape, strict=True) if i not in output}
+    return call.output.numel() * math.prod(summed.values())
+
+
+class Flops(NamedTuple):
+    """Multiply-accumulates of one forward.
+
+    Attributes:
+        total: of the whole network.
+        by_module: by the name of the innermost module that an operation ran in, in order of execution; an
+            empty name is the network itself.
+    """
+
+    total: int
+    by_module: dict[str, int]
+
+
+def flops(network: nn.Module, inputs: Any) -> Flops:
+    """Count the multiply-accumulates of convolutions, linear layers, matrix products and attention.
+
+    As PyTorch's `FlopCounterMode` counts, by half: it counts two for each, and none for fused attention on a
+    CPU. Biases, norms, activations, pooling and softmax do not count. The proxy `flops` is that of one
+    sample, with biases.
+
+    Args:
+        network: any module; a copy of it runs, in evaluation mode.
+        inputs: a tensor, a sequence of positional arguments, or a mapping of keyword ones; all samples count.
+
+    Raises:
+        InputError: if the network cannot be copied.
+
+    Example:
+        >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(288, 10))
+        >>> flops(network, torch.zeros(1, 3, 8, 8))
+        Flops(total=10656, by_module={'0': 7776, '2': 2880})
+    """
+    args, kwargs = arguments_of(inputs)
+    own = own_copy(materialised(unwrapped(network), args, kwargs)).eval()
+    names = {module: name for name, module in own.named_modules()}
+    running, counts = [""], dict[str, int]()
+
+    def take(call: Call) -> None:
+        count = multiply_accumulates(call)
+        if count:
+            counts[running[-1]] = counts.get(running[-1], 0) + count
+
+    def end(*_: Any) -> None:
+        running.pop()
+
+    for module in own.modules():
+        module.register_forward_pre_hook(lambda module, _args: running.append(names[module]))
+        module.register_forward_hook(end, always_call=True)
+    with torch.no_grad(), Recorder(arguments=True, take=take):
+        own(*args, **kwargs)
+    return Flops(sum(counts.values()), counts)

@@ -1,0 +1,118 @@
+"""What the functions of PyTorch do to activations: the kinds of operations that the passes keep.
+
+A kind is what an operation computes, however it was written: `nn.Conv1d`, `F.conv1d` and `torch.conv1d` are
+convolutions, `@`, `torch.einsum` and `x.matmul` are products, `F.relu_` and `nn.ReLU` are activations.
+
+* `convolution`: of any rank, transposed or not;
+* `linear`: `F.linear`, and a product with a parameter;
+* `product`: of two activations; `attention`: scaled dot products, fused;
+* `norm`: batch, layer, group, instance, RMS and local response normalisation;
+* `activation`: element-wise and not linear, gates such as the sigmoid among them; softmax is none;
+* `pool`: windows and averages, `mean` among them.
+
+A norm or an activation that is written out in arithmetic is seen as what its parts are.
+"""
+
+from collections.abc import Callable, Iterator
+from types import FunctionType
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+#: Operations with a weight that formulas take as layers.
+LAYERS = ("convolution", "norm", "linear")
+#: Operations whose weight is multiplied with activations.
+WEIGHTED = ("convolution", "linear")
+KINDS = (*LAYERS, "product", "attention", "activation", "pool")
+
+
+class Operation(NamedTuple):
+    """How a function is read.
+
+    Attributes:
+        kind: what it computes; `linear` of a product is decided by its operands.
+        input: position and name of the activations that enter.
+        weight: of the weight, or of the second operand of a product; None where there is none.
+    """
+
+    kind: str
+    input: tuple[int, str] = (0, "input")
+    weight: tuple[int, str] | None = None
+
+
+_ACTIVATIONS = """
+    relu relu_ relu6 leaky_relu leaky_relu_ prelu rrelu rrelu_ elu elu_ selu selu_ celu celu_ gelu silu mish
+    hardswish hardsigmoid hardtanh hardtanh_ sigmoid sigmoid_ tanh tanh_ softplus softsign logsigmoid
+    threshold threshold_ hardshrink softshrink tanhshrink glu
+"""
+_POOLS = """
+    adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
+    adaptive_max_pool3d avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d lp_pool1d lp_pool2d
+    mean
+"""
+_CONVOLUTIONS = """
+    conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d
+"""
+#: Norms by the position of their weight in `torch.nn.functional`.
+_NORMS = {
+    "batch_norm": 3, "instance_norm": 3, "layer_norm": 2, "group_norm": 2, "rms_norm": 2,
+    "local_response_norm": None,
+}  # fmt: skip
+
+
+def _named(*names: str) -> Iterator[Callable[..., Any]]:
+    """Yield every function of these names, in each of the places where PyTorch has it."""
+    for name in names:
+        for place in (F, torch, Tensor):
+            function = getattr(place, name, None)
+            if function is not None:
+                yield function
+
+
+def _table() -> dict[Callable[..., Any], Operation]:
+    table = {f: Operation("activation") for f in _named(*_ACTIVATIONS.split())}
+    table |= {f: Operation("pool") for f in _named(*_POOLS.split())}
+    table |= {f: Operation("convolution", weight=(1, "weight")) for f in _named(*_CONVOLUTIONS.split())}
+    for name, position in _NORMS.items():
+        table[getattr(F, name)] = Operation("norm", weight=None if position is None else (position, "weight"))
+    # Those of `torch` take their arguments in another order.
+    for name, position in {"batch_norm": 1, "instance_norm": 1, "layer_norm": 2, "group_norm": 2}.items():
+        table[getattr(torch, name)] = Operation("norm", weight=(position, "weight"))
+    table[F.linear] = Operation("linear", weight=(1, "weight"))
+    table |= {f: Operation("product", weight=(1, "other")) for f in _named("matmul", "__matmul__")}
+    table |= {f: Operation("product", weight=(1, "mat2")) for f in _named("mm", "bmm")}
+    table |= {f: Operation("product", (1, "mat1"), (2, "mat2")) for f in _named("addmm")}
+    table |= {f: Operation("product", (1, "batch1"), (2, "batch2")) for f in _named("baddbmm")}
+    table[torch.einsum] = Operation("product", (1, "operands"), (2, "operands"))
+    table[F.scaled_dot_product_attention] = Operation("attention", (0, "query"))
+    return table
+
+
+OPERATIONS = _table()
+
+
+def _seen_through(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of PyTorch that is written in Python, so that a mode sees what it calls."""
+    assert isinstance(function, FunctionType)
+    inside = {**function.__globals__, "has_torch_function": lambda _: False}
+    twin = FunctionType(function.__code__, inside, function.__name__, function.__defaults__)
+    twin.__kwdefaults__ = function.__kwdefaults__
+    return twin
+
+
+#: Functions that are made of operations -> their twins, whose operations are seen.
+COMPOSED = {F.multi_head_attention_forward: _seen_through(F.multi_head_attention_forward)}
+
+
+def _hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    return F.relu6(input + 3) / 6
+
+
+def _hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    return input * _hardsigmoid(input)
+
+
+#: Activations without a second derivative -> the same, composed of what has one.
+TWICE: dict[Callable[..., Any], Callable[..., Any]] = {F.hardsigmoid: _hardsigmoid, F.hardswish: _hardswish}

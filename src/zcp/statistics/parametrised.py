@@ -1,0 +1,85 @@
+"""Weights that are computed from others whenever they are read, and how to give them values.
+
+`torch.nn.utils.parametrize` computes a weight at each read, the older `weight_norm` and `spectral_norm`
+before each forward: writing into what was read changes nothing.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+#: Iterations that `spectral_norm` begins with.
+ITERATIONS = 15
+
+
+def has_reset(module: nn.Module) -> bool:
+    """Tell whether a module says how its own parameters are drawn, or its owner does."""
+    return _reset_of(module) is not None or isinstance(module, parametrize.ParametrizationList)
+
+
+def _reset_of(module: nn.Module) -> Callable[[], None] | None:
+    for name in ("reset_parameters", "_reset_parameters"):
+        if callable(reset := getattr(module, name, None)):
+            return reset  # type: ignore[no-any-return]
+    return None
+
+
+def reset(module: nn.Module) -> None:
+    """Let a module draw its parameters as it does when it is made."""
+    function = _reset_of(module)
+    if function is None:
+        return
+    if parametrize.is_parametrized(module):
+        names = list(module.parametrizations)  # type: ignore[arg-type]
+        with parametrize.cached():
+            function()
+            drawn = {name: getattr(module, name).detach().clone() for name in names}
+    else:
+        function()
+        names = [
+            n.removesuffix("_v").removesuffix("_orig") for n, _ in module.named_parameters(recurse=False)
+        ]
+        drawn = {n: getattr(module, n).detach().clone() for n in names if n not in module._parameters}
+    for name, values in drawn.items():
+        write(module, name, values)
+
+
+def write(module: nn.Module, name: str, values: Tensor) -> None:
+    """Give a parameter values, or what it is computed from values that it comes out of."""
+    own = module._parameters
+    if parametrize.is_parametrized(module, name):
+        _write_behind(module.parametrizations[name], module, name, values)  # type: ignore[index]
+    elif (direction := own.get(f"{name}_v")) is not None:
+        direction.copy_(values)
+        scale = own[f"{name}_g"]
+        assert scale is not None
+        dimensions = [n for n, size in enumerate(scale.shape) if size == 1 and n < values.ndim]
+        scale.copy_(torch.linalg.vector_norm(values, dim=dimensions, keepdim=True))
+    else:
+        parameter = own.get(f"{name}_orig") if own.get(name) is None else own[name]
+        assert parameter is not None
+        parameter.copy_(values)
+
+
+def _write_behind(chain: Any, module: nn.Module, name: str, values: Tensor) -> None:
+    try:
+        setattr(module, name, values.to(next(chain.parameters()).dtype))
+    except (NotImplementedError, RuntimeError, ValueError):
+        # Without a way back the largest of its parameters gets the values.
+        max(chain.parameters(), key=Tensor.numel).copy_(values)
+    for part in chain.modules():
+        if isinstance(part, nn.utils.parametrizations._SpectralNorm) and hasattr(part, "_u"):
+            _restart(part, values)
+
+
+def _restart(norm: nn.Module, values: Tensor) -> None:
+    """Give `spectral_norm` the vectors of largest gain, which it otherwise keeps from where it was made."""
+    matrix = norm._reshape_weight_to_matrix(values)  # type: ignore[operator]
+    for name, size in (("_u", matrix.shape[0]), ("_v", matrix.shape[1])):
+        ones = torch.ones(size, dtype=matrix.dtype)
+        getattr(norm, name).copy_(F.normalize(ones, dim=0))
+    norm._power_method(matrix, ITERATIONS)  # type: ignore[operator]

@@ -1,0 +1,1 @@
+"""Networks from outside the benchmarks: small ones of three kinds, and models of a public library."""
