@@ -9,24 +9,32 @@ CLASSES = 10
 WORDS, SIDE = 16, 8
 
 
+class Residual(nn.Module):
+    """Convolution and batch norm, with a way around them that is added in place."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layer, self.norm = nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return activations of the shape of x (B, width, H, W)."""
+        out: Tensor = self.norm(self.layer(x))
+        out += x
+        return F.relu(out)
+
+
 class ConvNet(nn.Module):
-    """A residual network with sums in place, and a mean as its head."""
+    """A residual network with a mean as its head."""
 
     def __init__(self, width: int = 16, depth: int = 3) -> None:
         super().__init__()
         self.begin = nn.Conv2d(3, width, 3, stride=2, padding=1)
-        self.layers = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(depth))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(depth))
+        self.blocks = nn.Sequential(*(Residual(width) for _ in range(depth)))
         self.head = nn.Linear(width, CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, classes) of images (B, 3, H, W)."""
-        x = self.begin(images)
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            out = norm(layer(x))
-            out += x
-            x = F.relu(out)
-        logits: Tensor = self.head(x.mean((2, 3)))
+        logits: Tensor = self.head(self.blocks(self.begin(images)).mean((2, 3)))
         return logits
 
 
