@@ -306,7 +306,7 @@ PIECES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("activation", PIECES, ids=str)
+@pytest.mark.parametrize("activation", PIECES, ids=lambda f: getattr(f, "__name__", str(f)))
 def test_every_activation_has_a_pattern(activation):
     """NASWOT by hand: units agree where what enters has one sign."""
     net = activated(activation)

@@ -66,7 +66,7 @@ def differing(space, index, dataset, dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("space", "index", "dataset"), networks())
+@pytest.mark.parametrize(("space", "index", "dataset"), list(networks()))
 def test_fast_equals_plain(space, index, dataset):
     assert differing(space, index, dataset, torch.float64) == {}
 
