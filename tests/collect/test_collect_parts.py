@@ -183,6 +183,14 @@ def test_settings_that_are_none_are_told_in_a_line(tmp_path, text):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["", "more"])
+def test_a_setting_that_is_unknown_is_named(tmp_path, name):
+    path, _ = make(tmp_path, count=1)
+    rewrite_settings(path, json.dumps({**Origin(SETTINGS).to_json(), name: 1}))
+    with pytest.raises(InputError, match=rf"missing or unknown: {name}\)"):
+        load_scores(tmp_path)
+
+
 def rewrite_settings(path, text):
     table = pq.read_table(path).replace_schema_metadata({"settings": text.encode(errors="surrogateescape")})
     pq.write_table(table, path)

@@ -246,9 +246,12 @@ class Origin:
             raise InputError("its settings are no JSON object")
         # Files from before there were versions hold the first of each.
         told = {"versions": {}, "environments": [], "steps": {}} | dict(data)
-        if odd := ", ".join(sorted(set(told) ^ set(_FORMS))):
-            raise InputError(f"its settings are not those of this version of zcp (missing or unknown: {odd})")
-        if odd := ", ".join(name for name, is_one in _FORMS.items() if not is_one(told[name])):
-            raise InputError(f"its settings have no such {odd}")
+        if odd := set(told) ^ set(_FORMS):
+            raise InputError(
+                "its settings are not those of this version of zcp (missing or unknown: "
+                f"{', '.join(sorted(odd))})"
+            )
+        if odd := {name for name, is_one in _FORMS.items() if not is_one(told[name])}:
+            raise InputError(f"its settings have no such {', '.join(sorted(odd))}")
         environments, steps = told.pop("environments"), told.pop("steps")
         return cls(Settings(**{**told, "proxies": tuple(told["proxies"])}), environments, steps)

@@ -70,7 +70,7 @@ def measure(features: pd.DataFrame, labels: pd.DataFrame) -> dict[str, Region]:
         features: of the fitted rows; columns of the dataset's one-hot code are left out.
         labels: their columns space and dataset.
     """
-    own = features[[name for name in features if "=" not in name]]
+    own = features[[name for name in features if "=" not in str(name)]]
     cells = labels["space"] + " " + labels["dataset"]
     return {str(cell): _measure_cell(rows) for cell, rows in own.groupby(cells.to_numpy())}
 

@@ -114,7 +114,7 @@ def _read(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, An
     """Return (values, layouts) by architecture, checked as far as the comparison reads them."""
     try:
         content = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot read the golden file {path}: {error}") from error
     try:
         values, layouts = content["values"], content["archs"]
