@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 
 import torch
 
@@ -14,7 +15,7 @@ from zcp.data.images import load_images
 from zcp.errors import InputError
 from zcp.paths import MODELS, PROJECT, data_folder, home, is_checkout
 from zcp.spaces import SPACES
-from zcp.versions import commit, versions
+from zcp.versions import VERSION, commit
 
 #: What a user may want to do -> the modules that it needs beside the core.
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -61,12 +62,12 @@ def _line(name: str, told: str) -> str:
 
 def _zcp() -> str:
     where = f"checkout {PROJECT}, commit {commit()}" if is_checkout() else f"installed in {MODELS.parents[1]}"
-    return f"{versions()['zcp']}, {where}"
+    return f"{VERSION}, {where}"
 
 
 def _processor() -> str:
     kind, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
-    return f"{platform.machine()}, PyTorch for {kind}; {cores()} cores to use, {threads} threads of PyTorch"
+    return f"{platform.machine()}, PyTorch for {kind}; cores to use: {cores()}, threads of PyTorch: {threads}"
 
 
 def _gpus() -> str:
@@ -103,9 +104,9 @@ FACTS: dict[str, Callable[[], str]] = {
     "zcp": _zcp,
     "Python": lambda: f"{platform.python_version()}, {platform.system()} {platform.release()}",
     "processor": _processor,
-    "packages": lambda: ", ".join(f"{k} {v}" for k, v in versions(("torch", "numpy", "pandas")).items()),
+    "packages": lambda: ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "pandas")),
     "CUDA": _gpus,
-    "Triton": lambda: optional.why_missing("triton") or versions(("triton",))["triton"],
+    "Triton": lambda: optional.why_missing("triton") or version("triton"),
     "home": _home,
     "data folder": lambda: str(data_folder() or "none; name it in ZCP_DATA"),
     "accuracies": _accuracies,

@@ -226,7 +226,7 @@ def test_bad_requests_are_named(rows):
         make_artefact(rows, name="Green")
 
 
-@pytest.mark.parametrize("given", ["", "--arch 0", "--space tss", "--arch 0 --network a:b"])
+@pytest.mark.parametrize("given", ["--arch 0", "--space tss", "--arch 0 --network a:b"])
 def test_which_network_must_be_said(given, monkeypatch, capsys):
     from zcp import cli
 
