@@ -126,9 +126,21 @@ def with_text_value():
     return content
 
 
+def random(**changes):
+    content = only("sss-0", "l2_norm")
+    content["values"]["sss-0"] = {"zen": {"mean": 1.0, "std": 1.0, "seeds": 2} | changes}
+    return content
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        *[
+            (random(seeds=seeds), "seeds must be a whole number")
+            for seeds in ("nan", True, 0, -1, 10**9, 2.5)
+        ],
+        (random(mean=True), "mean must be a number"),
+        (random(std=10**400), "std must be a number"),
         ([], "not a golden file"),
         ({"values": {}}, "archs"),
         ({"values": [1], "archs": {}}, "not a golden file"),

@@ -68,9 +68,10 @@ def rewrite(path, **changes):
     "changes, fault",
     [
         ({"format": 99}, "has format 99"),
+        ({"format": 1}, "has format 1"),
+        ({"format": True}, "has format True"),
         ({"versions": {"scikit-learn": "0.24.0"}}, "fitted with scikit-learn 0.24.0"),
         ({"versions": {}}, "fitted with scikit-learn None"),
-        ({"features": ["params"], "regions": {}, "fitted": {}, "format": 1}, "different features"),
         ({"name": "Green"}, "is the card of Green-test"),
         ({"sha256": "0" * 64}, "is damaged"),
     ],
@@ -79,6 +80,17 @@ def test_artefacts_that_do_not_fit_are_refused(rows, tmp_path, changes, fault):
     card = write(make_artefact(rows), tmp_path)
     rewrite(card, **changes)
     with pytest.raises(InputError, match=fault):
+        read("GreenFactory", "test", tmp_path)
+
+
+def test_a_model_of_other_features_is_refused(rows, tmp_path):
+    card = write(make_artefact(rows), tmp_path)
+    regions = json.loads(card.read_text())["regions"]
+    for region in regions.values():
+        region |= {"knots": {"params": region["knots"]["params"]}, "missing": []}
+        region["rows"] = [row[:1] for row in region["rows"]]
+    rewrite(card, features=["params"], regions=regions)
+    with pytest.raises(InputError, match="different features"):
         read("GreenFactory", "test", tmp_path)
 
 

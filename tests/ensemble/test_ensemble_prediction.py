@@ -197,7 +197,7 @@ def test_what_is_unlike_every_fitted_network_gets_no_interval(rows, own_module):
         why = shipped.regions["tss cifar10"].why_outside(features)
         assert "far from all fitted" in why or "failed" in why
     found = prediction.predict_network(make_artefact(rows), network)
-    assert found.seen == "not known: the network is given as code"
+    assert found.seen.startswith("not known: it is given as code")
     only = make_artefact(rows, ["naswot"])
     with pytest.raises(InputError, match="no proxy of GreenFactory can be computed: "):
         prediction.predict_network(only, prediction.load_network(f"{own_module}:unfit"))

@@ -159,6 +159,7 @@ def bad(*edges):
         ("transnas", "(1, 2, 3, 0, 0, True)", "code True"),
         ("transnas", 4096, "index 4096 is out of range"),
         ("darts", "nonsense", "expected two lists"),
+        ("darts", "1is 2", "expected two lists"),
         ("darts", "[[(0, 0)], [(0, 0)]]", "normal cell has 1 edges instead of 8"),
         ("darts", bad((0, 0), (0, 1)), "node 0 of the normal cell"),
         ("darts", bad((0, 0), (1, 7)), "codes of 0 to 6"),

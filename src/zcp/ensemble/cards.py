@@ -17,7 +17,7 @@ from zcp.errors import InputError
 from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.spaces import get_space
 
-#: Cards of format 1 have no seal, no regions and no list of the fitted networks.
+#: Cards of format 1 had no seal: a changed one could not be told from a whole one, so none is read.
 FORMAT = 2
 LARGEST = 8 * 2**20  # bytes
 #: Packages that a model may be made of: module -> its name in the versions of a card.
@@ -83,7 +83,7 @@ class Fit(_Strict):
 class Card(_Strict):
     """A whole card; see `zcp.ensemble.artefacts.Artefact` for what it means."""
 
-    format: Literal[1, 2]
+    format: Literal[2]
     name: Text
     target: Text
     sha256: Digest
@@ -93,9 +93,9 @@ class Card(_Strict):
     widths: list[Width] = Field(min_length=1)
     population: dict[Cell, dict[str, Annotated[list[float], Field(min_length=1), AfterValidator(_ascending)]]]
     card: Fit
-    fitted: dict[Cell, list[Index]] = {}
-    regions: dict[Cell, Region] = {}
-    seal: Digest | None = None
+    fitted: dict[Cell, list[Index]]
+    regions: dict[Cell, Region]
+    seal: Digest
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -117,8 +117,8 @@ class Card(_Strict):
         own = [name for name in self.features if "=" not in name]
         if any(list(region.knots) != own for region in self.regions.values()):
             raise ValueError("a region is of other features")
-        if self.format > 1 and not (self.seal and set(self.regions) == set(self.fitted) == set(cells)):
-            raise ValueError("the seal, a region or the fitted networks are missing")
+        if not set(self.regions) == set(self.fitted) == set(cells):
+            raise ValueError("a region or the fitted networks are missing")
         return self
 
 
@@ -153,13 +153,14 @@ def check_card(told: object, path: Path) -> Card:
     """
     if not isinstance(told, dict):
         raise InputError(f"{path} is not a whole model card; restore it")
-    if told.get("format", FORMAT) not in (1, FORMAT):
+    # True equals 1, and 2.0 equals 2.
+    if type(told.get("format", FORMAT)) is not int or told.get("format", FORMAT) != FORMAT:
         raise InputError(f"{path} has format {told['format']}, this zcp reads {FORMAT}; fit it again")
     try:
         card = Card.model_validate(told)
     except (ValidationError, RecursionError) as error:
         raise InputError(f"{path} is not a whole model card ({_in_a_line(error)}); restore it") from None
-    if card.seal is not None and card.seal != seal(told):
+    if card.seal != seal(told):
         raise InputError(f"{path} was changed after it was written; restore it, or fit the model again")
     return card
 

@@ -32,6 +32,7 @@ NOISE_NOTE = (
 )
 ON_NOISE = "it was scored on noise, and coverage was measured on images"
 ON_OTHERS = "it was scored on other inputs than those that coverage was measured on"
+_OWN = "not known: it is given as code, and like the fitted networks as far as proxies see, which is not all"
 UNKNOWN = "the model's card does not say where coverage was measured"
 
 
@@ -140,7 +141,7 @@ def predict_network(
     low, high = (math.nan, math.nan) if why else (max(accuracy - width, 0.0), min(accuracy + width, 100.0))
     return Prediction(
         type(network).__name__, dataset, _TARGETS.get(artefact.target, artefact.target), _describe(artefact),
-        "not known: the network is given as code", accuracy, low, high, level, why, features, tuple(notes),
+        _OWN, accuracy, low, high, level, why, features, tuple(notes),
     )  # fmt: skip
 
 
@@ -167,7 +168,7 @@ def load_network(spec: str) -> nn.Module:
     try:
         found = getattr(importlib.import_module(module), name)
         network = found if isinstance(found, nn.Module) else found()
-    except Exception as error:  # it is code of the user
+    except (Exception, SystemExit) as error:  # it is code of the user
         raise InputError(f"{spec} gives no network: {type(error).__name__}: {error}") from error
     if not isinstance(network, nn.Module):
         raise InputError(f"{spec} gives a {type(network).__name__}; it must give a torch.nn.Module")

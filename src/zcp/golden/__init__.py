@@ -6,6 +6,7 @@ weights and inputs is the file's own `recipe`, which `zcp.golden.recipe` impleme
 
 import json
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,6 +49,8 @@ ROUNDED = {
     **dict.fromkeys(("plain", "ntk_kappa", "ntk_lambda_min"), ("float32",)),
 }
 JITTERS = 5
+#: Of a mean that is compared; each is a whole scoring.
+MOST_SEEDS = 1000
 
 
 class Line(NamedTuple):
@@ -123,8 +126,10 @@ def _read(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, An
         for arch, entries in values.items():
             get_space(layouts[arch]["space"]).index(layouts[arch]["spec"])
             for key, entry in entries.items():
-                for part in entry.keys() & {"float64", "mean", "std", "seeds"}:
+                for part in entry.keys() & {"float64", "mean", "std"}:
                     _check_number(f"{arch} {key} {part}", entry[part])
+                if "mean" in entry:
+                    _check_seeds(f"{arch} {key} seeds", entry["seeds"])
     except KeyError as error:
         raise InputError(f"{path} is not a golden file: it has no entry {error}") from error
     except (TypeError, AttributeError) as error:
@@ -133,8 +138,16 @@ def _read(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, An
 
 
 def _check_number(name: str, value: object) -> None:
-    if value not in ("nan", "inf", "-inf") and not isinstance(value, int | float):
-        raise InputError(f"golden value {name} must be a number, 'nan', 'inf' or '-inf', not {value!r}")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value not in ("nan", "inf", "-inf") and not (is_number and abs(value) <= sys.float_info.max):
+        raise InputError(f"golden value {name} must be a number, 'nan', 'inf' or '-inf', not {value!r:.60}")
+
+
+def _check_seeds(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= MOST_SEEDS:
+        raise InputError(
+            f"golden value {name} must be a whole number from 1 to {MOST_SEEDS}, not {value!r:.60}"
+        )
 
 
 def _recipe_scores(network: nn.Module, dtype: torch.dtype, keys: list[str]) -> dict[str, float]:

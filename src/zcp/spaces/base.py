@@ -1,6 +1,7 @@
 """What a search space is: an ordered set of architecture strings, each of which names a network."""
 
 import re
+import warnings
 from abc import ABC, abstractmethod
 from ast import literal_eval
 from typing import Any
@@ -25,7 +26,9 @@ def index_or_string(text: str) -> int | str:
 def read_literal(arch: str) -> Any:
     """Return the value of a Python literal; None where a text is none, or longer than any architecture."""
     try:
-        return literal_eval(arch) if len(arch) <= LONGEST else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the syntax of what is no literal
+            return literal_eval(arch) if len(arch) <= LONGEST else None
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
 
