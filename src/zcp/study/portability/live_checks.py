@@ -13,6 +13,7 @@ from zcp.collect import load_scores
 from zcp.ensemble import splits
 from zcp.ensemble.examples import Examples, read_examples, targets_at_hand
 from zcp.ensemble.regressors import CHEAP
+from zcp.optional import why_missing
 from zcp.paths import GOLDEN, data_folder
 from zcp.study import correlations, rescoring, results
 from zcp.study.agreement import PARTS, name_groups, tabulate
@@ -42,6 +43,7 @@ from zcp.study.greenfactory import (
     tuning,
 )
 from zcp.study.greenfactory.published import PROXIES
+from zcp.study.own_networks import coverage
 from zcp.study.results import Deposit, DisagreementError
 
 SCORES, LATER, EVERY = "nats-b8", "nats-b16", "every-b16"
@@ -191,7 +193,15 @@ def live_checks() -> list[LiveCheck]:
             lambda: perturbation.check(results.read("perturbation"), "naswot"),
             networks=True,
         ),
+        *_of_the_zoo(),
     ]
+
+
+def _of_the_zoo() -> list[LiveCheck]:
+    if why_missing("transformers"):
+        return []
+    run = lambda: coverage.check(results.read(coverage.NAME), ["resnet"])  # noqa: E731
+    return [LiveCheck("coverage", run, networks=True)]
 
 
 def run_check(check: LiveCheck) -> pd.DataFrame:
