@@ -138,8 +138,8 @@ def _read(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, An
 
 
 def _check_number(name: str, value: object) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value not in ("nan", "inf", "-inf") and not (is_number and abs(value) <= sys.float_info.max):
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    if value not in ("nan", "inf", "-inf") and not abs(number) <= sys.float_info.max:
         raise InputError(f"golden value {name} must be a number, 'nan', 'inf' or '-inf', not {value!r:.60}")
 
 
