@@ -212,7 +212,7 @@ def texts(folder: Path) -> list[Subject]:
     (folder / "indices.txt").write_text("tss 3\n# no\nsss 8:8:8:8:8\nsss 17\n")
     content = {
         "archs": {"a": {"space": "sss", "spec": "8:8:8:8:8"}},
-        "values": {"a": {"moon": {"mean": 1.0}}},
+        "values": {"a": {"moon": {"mean": 1.0, "seeds": 2}}},
     }
     (folder / "golden.json").write_text(json.dumps(content))
     (folder / "formula").write_text("l1_norm(normalize(mat_mul(a, transpose(sum(b, softmax(a))))))")
