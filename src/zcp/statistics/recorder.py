@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from zcp.statistics.calls import Call, is_parameter
 from zcp.statistics.operations import COMPOSED, KINDS, LAYERS, OPERATIONS, TWICE, WEIGHTED, Operation
-from zcp.statistics.products import read_product
+from zcp.statistics.readings import Reading, argument, read, replaced
 from zcp.statistics.spellings import ADDITIONS, CASTS, COMPARISONS, GATES, IN_PLACE, Compared
 
 #: What runs for `tensor.requires_grad = True`.
@@ -93,7 +93,8 @@ class Recorder(TorchFunctionMode):
         if operation is not None:
             return self._run(operation, func, args, kwargs)
         if self._compared and func in GATES and (gated := self._compared.gated(args)) is not None:
-            return self._run(_GATE, func, args, kwargs, gated)
+            self._close()
+            return self._see(_GATE, Reading("activation", gated, None, -1, args), func, args, kwargs)
         if self._open is not None and func in ADDITIONS and self._adds_bias(*args[:2]):
             return self._biased(func, args, kwargs)
         if func in COMPOSED:
@@ -118,30 +119,31 @@ class Recorder(TorchFunctionMode):
         return result
 
     def _run(
+        self, operation: Operation, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        reading = read(operation, func, args, kwargs)
+        if operation.rectified:
+            reading = reading._replace(input=operation.rectified(args, kwargs))
+            if reading.input is None:
+                return self._other(func, args, kwargs)
+        self._close()
+        given = reading.input
+        if not isinstance(given, Tensor) or isinstance(given, nn.Parameter) or not given.is_floating_point():
+            return func(*args, **kwargs)
+        if reading.kind == "norm" and self.without_norms:
+            # A copy, because the network may overwrite what it takes for another tensor.
+            return given.clone()
+        return self._see(operation, reading, func, reading.args, kwargs)
+
+    def _see(
         self,
         operation: Operation,
+        reading: Reading,
         func: Function,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        given: Any = None,
     ) -> Any:
-        """Run an operation, on `given` where the caller knows what enters."""
-        if operation.rectified:
-            given = operation.rectified(args, kwargs)
-            if given is None:
-                return self._other(func, args, kwargs)
-        self._close()
-        if given is None:
-            given = _argument(operation.input, args, kwargs)
-        weight = _argument(operation.weight, args, kwargs) if operation.weight else None
-        kind, channels = operation.kind, 1 if operation.kind == "convolution" else -1
-        if kind == "product":
-            kind, given, weight, channels, args = read_product(func, args, given, weight)
-        if not isinstance(given, Tensor) or isinstance(given, nn.Parameter) or not given.is_floating_point():
-            return func(*args, **kwargs)
-        if kind == "norm" and self.without_norms:
-            # A copy, because the network may overwrite what it takes for another tensor.
-            return given.clone()
+        kind, given, weight, channels, _ = reading
         may_overwrite = kind == "activation" and _may_overwrite(func, args, kwargs)
         if kind not in self.kinds and not self.copies:
             if may_overwrite and self.copies is None:
@@ -154,24 +156,23 @@ class Recorder(TorchFunctionMode):
             own = given.view_as(given)
         entered = own.clone() if may_overwrite else own
         if entered is not given:
-            args, kwargs = _replaced(given, entered, args, kwargs)
+            args, kwargs = replaced(given, entered, args, kwargs)
         result = self._evaluate(func, args, kwargs)
         output = result if isinstance(result, Tensor) else result[0]
-        source, version = self._sources.get(given, (given, given._version))
-        if version != given._version:
-            source = given
-        versions = own._version, output._version
-        call = Call(kind, own, output, weight, source, versions, func, channels, self._composed)
-        if self.arguments:
-            call.args, call.kwargs = args, kwargs
-        if kind in WEIGHTED and operation.bias:
-            call.biased = isinstance(_argument(operation.bias, args, kwargs), Tensor)
+        call = Call(
+            kind, own, output, weight, self._source(given), (own._version, output._version), func, channels
+        )
         # Who calls an activation in place may read what it was given, and not what it returns.
         in_place = result is entered is not given
         result = given.copy_(output) if in_place else self._returned(output, result)
         if kind in self.kinds:
-            self._keep(call, result)
+            self._keep(call, operation, args, kwargs, result)
         return result
+
+    def _source(self, given: Tensor) -> Tensor:
+        """Return the tensor that this one is a copy of, unless it was overwritten since."""
+        source, version = self._sources.get(given, (given, given._version))
+        return source if version == given._version else given
 
     def _returned(self, output: Tensor, result: Any) -> Any:
         """Return what the network gets of an operation, such that it may overwrite it."""
@@ -181,7 +182,14 @@ class Recorder(TorchFunctionMode):
             self._sources[result] = output, result._version
         return result
 
-    def _keep(self, call: Call, result: Any) -> None:
+    def _keep(
+        self, call: Call, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+    ) -> None:
+        call.tokens_first = self._composed
+        if self.arguments:
+            call.args, call.kwargs = args, kwargs
+        if call.kind in WEIGHTED and operation.bias:
+            call.biased = isinstance(argument(operation.bias, args, kwargs), Tensor)
         self._last = call
         if self.biases and call.kind in WEIGHTED and not call.biased:
             self._open = call, result
@@ -228,24 +236,9 @@ class Recorder(TorchFunctionMode):
             self._last.module = module
 
 
-def _argument(place: tuple[int, str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    position, name = place
-    return args[position] if len(args) > position else kwargs.get(name)
-
-
 def _may_overwrite(func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Tell whether an activation may work in place: by its name or by an argument."""
     return func.__name__.endswith("_") or bool(kwargs.get("inplace")) or any(a is True for a in args[1:])
-
-
-def _replaced(
-    given: Tensor, own: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return arguments with one tensor in the place of another."""
-    return (
-        tuple(own if each is given else each for each in args),
-        {name: own if each is given else each for name, each in kwargs.items()},
-    )
 
 
 def _require_no_gradient(overwritten: Any) -> None:

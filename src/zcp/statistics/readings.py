@@ -1,4 +1,4 @@
-"""How a matrix product is read: as a linear layer where one factor is a parameter.
+"""What the arguments of an operation are; a matrix product is a linear layer where one factor is a parameter.
 
 The weight of a linear layer is (out, in). Which dimension is which is told by the product, not by the shape
 in which a parameter is kept: in `x @ w` the rows of w are inputs, in `x @ w.t()` outputs.
@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 
 from zcp.statistics.calls import is_parameter
+from zcp.statistics.operations import Operation
 
 
-class Product(NamedTuple):
-    """A product.
+class Reading(NamedTuple):
+    """How an operation is read.
 
     Attributes:
-        kind: `linear` or `product`, of two activations.
-        input: the activations.
-        weight: (out, in) or None.
+        kind: what it computes.
+        input: the activations that enter.
+        weight: (out, in, …) or None.
         channels: the dimension of the output that the rows of a weight make.
         args: arguments of the function, such that what the weight is takes part.
     """
@@ -31,25 +32,53 @@ class Product(NamedTuple):
     args: tuple[Any, ...]
 
 
-def read_product(func: Callable[..., Any], args: tuple[Any, ...], first: Any, second: Any) -> Product:
-    """Return how a product of two factors, positional arguments of a function, is read."""
+def argument(place: tuple[int, str] | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the argument of this position and name; None if there is none."""
+    if place is None:
+        return None
+    position, name = place
+    return args[position] if len(args) > position else kwargs.get(name)
+
+
+def replaced(
+    given: Tensor, own: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return arguments with one tensor in the place of another."""
+    return (
+        tuple(own if each is given else each for each in args),
+        {name: own if each is given else each for name, each in kwargs.items()},
+    )
+
+
+def read(
+    operation: Operation, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Reading:
+    """Return how an operation is read."""
+    given, weight = argument(operation.input, args, kwargs), argument(operation.weight, args, kwargs)
+    if operation.kind == "product":
+        return _product(func, args, given, weight)
+    return Reading(operation.kind, given, weight, 1 if operation.kind == "convolution" else -1, args)
+
+
+def _product(func: Callable[..., Any], args: tuple[Any, ...], first: Any, second: Any) -> Reading:
+    """Read a product of two factors."""
     if func is torch.einsum:
         return _einsum(args)
     if is_parameter(second):
         weight = second if second.ndim < 2 else _transposed(second)
-        return Product("linear", first, weight, -1, _with(args, second, weight))
+        return Reading("linear", first, weight, -1, _with(args, second, weight))
     if is_parameter(first) and isinstance(second, Tensor):
-        return Product("linear", second, first, -2, args)
-    return Product("product", first, None, -1, args)
+        return Reading("linear", second, first, -2, args)
+    return Reading("product", first, None, -1, args)
 
 
-def _einsum(args: tuple[Any, ...]) -> Product:
+def _einsum(args: tuple[Any, ...]) -> Reading:
     if not isinstance(args[0], str):
-        return Product("product", args[0], None, -1, args)
+        return Reading("product", args[0], None, -1, args)
     operands = tuple(args[1]) if isinstance(args[1], list | tuple) else args[1:]
     args = (args[0], *operands)
     if len(operands) != 2:
-        return Product("product", operands[0], None, -1, args)
+        return Reading("product", operands[0], None, -1, args)
     inputs, _, output = args[0].replace(" ", "").partition("->")
     for weight, given, letters in zip(operands, operands[::-1], inputs.split(","), strict=False):
         out = [letter for letter in letters if letter in output]
@@ -57,10 +86,10 @@ def _einsum(args: tuple[Any, ...]) -> Product:
             behind = output.partition(out[0])[2]
             channels = output.index(out[0]) if "." in behind else -len(behind) - 1
             if out[0] == letters[0]:
-                return Product("linear", given, weight, channels, args)
+                return Reading("linear", given, weight, channels, args)
             turned = _transposed(weight)
-            return Product("linear", given, turned, channels, _with(args, weight, turned))
-    return read_product(torch.matmul, args, *operands)
+            return Reading("linear", given, turned, channels, _with(args, weight, turned))
+    return _product(torch.matmul, args, *operands)
 
 
 def _transposed(factor: Tensor) -> Tensor:
