@@ -111,8 +111,8 @@ class Recorder(TorchFunctionMode):
 
     def _other(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run what is no operation."""
-        if self.copies is None and (func in IN_PLACE or (kwargs and kwargs.get("inplace"))):
-            _require_no_gradient(args[0])
+        if self.copies is None and (func in IN_PLACE or kwargs.get("inplace")):
+            _require_no_gradient(argument((0, "input"), args, kwargs))
         result = func(*args, **kwargs)
         if func in COMPARISONS or (self._compared and func in CASTS):
             self._compared.keep(args, result)
@@ -196,7 +196,7 @@ class Recorder(TorchFunctionMode):
         else:
             self._take(call)
 
-    def _adds_bias(self, first: Any, second: Any = None) -> bool:
+    def _adds_bias(self, first: Any = None, second: Any = None) -> bool:
         """Tell whether a sum is that of the last layer and a parameter with a number for each channel."""
         assert self._open is not None
         call, result = self._open
