@@ -189,7 +189,8 @@ class Recorder(TorchFunctionMode):
         if self.arguments:
             call.args, call.kwargs = args, kwargs
         if call.kind in WEIGHTED and operation.bias:
-            call.biased = isinstance(argument(operation.bias, args, kwargs), Tensor)
+            bias = argument(operation.bias, args, kwargs)
+            call.biased = isinstance(bias, Tensor) and (operation.kind != "product" or is_parameter(bias))
         self._last = call
         if self.biases and call.kind in WEIGHTED and not call.biased:
             self._open = call, result
