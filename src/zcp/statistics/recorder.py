@@ -70,7 +70,7 @@ class Recorder(TorchFunctionMode):
         self._open: tuple[Call, Tensor] | None = None  # a layer that may yet get its bias, what it returned
 
     def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
         if error[0] is None:
             self._close()
 
@@ -202,7 +202,7 @@ class Recorder(TorchFunctionMode):
         assert self._open is not None
         call, result = self._open
         bias = second if first is result else first if second is result else None
-        if not is_parameter(bias):
+        if not isinstance(bias, Tensor) or not is_parameter(bias):
             return False
         shape = [1] * result.ndim
         shape[call.channels] = result.shape[call.channels]

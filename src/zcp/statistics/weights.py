@@ -52,7 +52,7 @@ def named_weights(network: nn.Module, run: Callable[[], Pass]) -> list[Tensor]:
         run: gives a forward with its graph; called only where a parameter is called neither weight nor bias.
     """
     named = dict(network.named_parameters())
-    found = {p for name, p in named.items() if "weight" in name}
+    found: set[Tensor] = {p for name, p in named.items() if "weight" in name}
     if any("weight" not in name and "bias" not in name for name in named):
         for call in run().of(*LAYER_KINDS):
             if call.weight is not None:
