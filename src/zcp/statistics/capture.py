@@ -66,7 +66,8 @@ def forward(network: nn.Module, inputs: Tensor, kinds: Sequence[str] = KINDS, **
         return Pass(inputs, check_logits(network(inputs)), [])
     recorder = Recorder(kinds, **asked)
     handles: list[RemovableHandle] = []
-    if kinds and not asked.get("take"):
+    # Who reads modules differentiates, and a hook for each of hundreds of modules takes its time.
+    if kinds and not asked.get("take") and torch.is_grad_enabled():
         handles = [
             module.register_forward_hook(partial(recorder.name, kind))
             for module in network.modules()
