@@ -9,7 +9,7 @@ from zcp import kernels
 from zcp.errors import Undefined
 from zcp.kernels.exact import log_determinant
 from zcp.proxies.registry import proxy
-from zcp.statistics.activation_patterns import require_numbers
+from zcp.statistics.activation_patterns import NO_UNITS, require_numbers
 from zcp.statistics.network import Statistics
 from zcp.statistics.transfer import Later
 
@@ -26,7 +26,7 @@ def naswot(s: Statistics) -> float | Later[float]:
     """
     calls = s.data.intact("activation")
     if not calls:
-        raise Undefined("the network ran no activation, so no units are on or off")
+        raise Undefined(NO_UNITS)
     kernel = torch.zeros(len(s.data.inputs), len(s.data.inputs), device=s.device, dtype=torch.float64)
     # Edges that leave one node of a cell begin with ReLUs of the same tensor: one product serves them all.
     tensors = [call.by_sample(call.input, len(kernel)) for call in calls]

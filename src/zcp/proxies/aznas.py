@@ -126,8 +126,8 @@ def _blocks(s: Statistics) -> BlockPass:
     run = s.block_pass
     if not run.features:
         raise Undefined(
-            "the network is no chain of blocks, so that they cannot be told; name them in "
-            "blocks=[...] (zcp.statistics.chain)"
+            "the network is no chain of blocks, so that they cannot be told; blocks are modules, and what a "
+            "forward does by functions is none: name them in blocks=[...] (zcp.statistics.chain)"
         )
     return run
 

@@ -21,7 +21,8 @@ def eznas(s: Statistics) -> float | Later[float]:
     S sums the pooled features of the batch, x (B, C, H, W) is what enters a ReLU, convolution, batch norm;
     the determinants are those of its B C square maps of signs, exact: a singular map counts 0, a negative
     determinant 0.5. As in the published code a ReLU that never runs counts as a layer of value 0, and cells
-    without a convolution are read in order of execution. A dead network gives 0. Version 1 is
+    without a convolution are read in order of execution. Networks without a stem and cells are read by their
+    operations (`zcp.statistics.eznas_triples`, ours). A dead network gives 0. Version 1 is
     `eznas_literal`.
     """
     return program_score(s, PROGRAMS["darts"])

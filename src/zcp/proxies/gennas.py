@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from zcp.errors import Undefined
 from zcp.proxies.registry import proxy
-from zcp.statistics.capture import check_logits
 from zcp.statistics.chain import first_tensor
 from zcp.statistics.copies import duplicate
 from zcp.statistics.network import Statistics
@@ -51,8 +50,7 @@ def gennas(s: Statistics) -> Tensor:
     optimiser: torch.optim.Optimizer | None = None
     error = torch.zeros(())
     for step in range(STEPS + 1):
-        s.passes["forward"] += 1
-        features = _by_depth(network, inputs, blocks)
+        features = _by_depth(s, network, inputs, blocks)
         if optimiser is None:
             targets = [_target(s, inputs, depth, f.shape[2:]) for depth, f in enumerate(features)]
             heads = list(_heads(s, features, targets))
@@ -66,7 +64,7 @@ def gennas(s: Statistics) -> Tensor:
     return error.detach()
 
 
-def _by_depth(network: nn.Module, inputs: Tensor, blocks: list[nn.Module]) -> list[Tensor]:
+def _by_depth(s: Statistics, network: nn.Module, inputs: Tensor, blocks: list[nn.Module]) -> list[Tensor]:
     """Return the output of the last block of each of the last resolutions."""
     outputs: dict[tuple[int, ...], Tensor] = {}
 
@@ -78,7 +76,7 @@ def _by_depth(network: nn.Module, inputs: Tensor, blocks: list[nn.Module]) -> li
 
     handles = [block.register_forward_hook(keep) for block in blocks]
     try:
-        check_logits(network(inputs))
+        s.forward(network, inputs, ())
     finally:
         for handle in handles:
             handle.remove()

@@ -12,7 +12,7 @@ from torch import Tensor
 from zcp.errors import Undefined
 from zcp.kernels.eigenvalues import eigenvalues
 from zcp.proxies.registry import proxy
-from zcp.statistics.activation_patterns import count_distinct, pack
+from zcp.statistics.activation_patterns import NO_UNITS, count_distinct, pack
 from zcp.statistics.network import Statistics
 from zcp.statistics.transfer import Later
 
@@ -89,5 +89,5 @@ def _extremes(kernel: Tensor) -> tuple[Tensor, Tensor]:
 
 def _regions(s: Statistics, patterns: list[Tensor]) -> int | Later[int]:
     if not patterns:
-        raise Undefined("the network ran no activation, so no units are on or off")
+        raise Undefined(NO_UNITS)
     return s.later(count_distinct, patterns)

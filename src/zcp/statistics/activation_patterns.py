@@ -19,6 +19,9 @@ from zcp.errors import Undefined
 from zcp.statistics.seeding import generator
 from zcp.statistics.transfer import to_device
 
+#: Why there are no patterns.
+NO_UNITS = "the network ran no activation that zcp.statistics.operations lists, so no units are on or off"
+
 
 def require_numbers(activations: Tensor) -> None:
     """Raise where an activation is NaN: it is neither on nor off, and no comparison says so.

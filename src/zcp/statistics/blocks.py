@@ -21,7 +21,7 @@ from zcp.statistics.calls import Call
 from zcp.statistics.capture import check_logits, gradients
 from zcp.statistics.chain import first_tensor
 from zcp.statistics.operations import LAYERS
-from zcp.statistics.recorder import Recorder
+from zcp.statistics.recorder import Overwrites, Recorder
 
 #: Added to a probability before its logarithm by AZ-NAS's reference.
 EPSILON = 1e-8
@@ -59,7 +59,12 @@ def find_blocks(network: nn.Module) -> list[nn.Module]:
 
 
 def run_blocks(
-    network: nn.Module, inputs: Tensor, noise: Noise, chain: Sequence[nn.Module] | None = None
+    network: nn.Module,
+    inputs: Tensor,
+    noise: Noise,
+    chain: Sequence[nn.Module] | None = None,
+    *,
+    copies: bool | None = None,
 ) -> BlockPass:
     """Run `network` on `inputs` and differentiate each block while only its own graph exists.
 
@@ -68,11 +73,12 @@ def run_blocks(
         inputs: (B, …).
         noise: gives the standard normal tensors `r1`, `r2` …, whose signs are the cotangents.
         chain: its blocks; by `find_blocks` if None.
+        copies: as of `Recorder`; None: where the network overwrites activations.
 
     Raises:
         InputError: if the network returns something other than one tensor.
     """
-    found = BlockPass([], [], [], [])
+    found, known = BlockPass([], [], [], []), copies is not None
     last: dict[torch.Size, bool] = {}  # whether layers have the channels of such a tensor last
 
     def differentiate(_module: nn.Module, _args: Any, result: Any) -> Any:
@@ -103,11 +109,15 @@ def run_blocks(
     blocks = dict.fromkeys(find_blocks(network) if chain is None else chain)
     handles = [block.register_forward_hook(differentiate) for block in blocks]
     try:
-        with torch.enable_grad(), Recorder((*LAYERS, "activation"), take=take):
+        with torch.enable_grad(), Recorder((*LAYERS, "activation"), copies=copies, take=take):
             check_logits(network(inputs))
+    except Overwrites:
+        copies = True
     finally:
         for handle in handles:
             handle.remove()
+    if copies and not known:
+        return run_blocks(network, inputs, noise, chain, copies=True)
 
     def channels_second(tensor: Tensor) -> Tensor:
         return tensor.movedim(-1, 1) if last.get(tensor.shape, tensor.ndim == 3) else tensor

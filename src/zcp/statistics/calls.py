@@ -25,6 +25,7 @@ class Call:
         function: what ran.
         channels: the dimension of `output` that the rows of a weight make; the last where there is none.
         tokens_first: whether tensors are (T, B, C) or, without dimensions for both, (T * B, C).
+        biased: whether a layer adds a bias, by itself or in the next operation.
         module: the module that the operation is, if it is one of `NAMED`.
         args, kwargs: of the function, where the pass was asked for them.
     """
@@ -38,6 +39,7 @@ class Call:
     function: Callable[..., Any]
     channels: int = -1
     tokens_first: bool = False
+    biased: bool = False
     module: nn.Module | None = None
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)

@@ -60,12 +60,14 @@ def forward(network: nn.Module, inputs: Tensor, kinds: Sequence[str] = KINDS, **
 
     Raises:
         InputError: if the network returns something other than one tensor.
+        Overwrites: with `copies=None`, if it overwrites activations.
     """
-    if not kinds and not any(asked.values()):
+    if not kinds and not any(asked.values()) and asked.get("copies", False) is not None:
         return Pass(inputs, check_logits(network(inputs)), [])
     recorder = Recorder(kinds, **asked)
     handles: list[RemovableHandle] = []
-    if kinds and not asked.get("take"):
+    # Who reads modules differentiates, and a hook for each of hundreds of modules takes its time.
+    if kinds and not asked.get("take") and torch.is_grad_enabled():
         handles = [
             module.register_forward_hook(partial(recorder.name, kind))
             for module in network.modules()

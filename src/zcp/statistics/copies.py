@@ -26,6 +26,9 @@ from torch.utils._pytree import tree_leaves
 
 from zcp.errors import InputError
 
+#: Attributes that every module has and that hold no activation.
+_OF_MODULES = frozenset(vars(nn.Module())) - {"_buffers"}
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -113,7 +116,8 @@ def lay_out(network: nn.Module, engine: Engine) -> nn.Module:
 
 def duplicate(network: nn.Module) -> nn.Module:
     """Return a copy of a network; activations that it stored are copied without their graph."""
-    stored = (leaf for module in network.modules() for leaf in tree_leaves(list(vars(module).values())))
+    own = ([value for name, value in vars(m).items() if name not in _OF_MODULES] for m in network.modules())
+    stored = (leaf for values in own for leaf in tree_leaves(values))
     tensors = [each for each in stored if isinstance(each, Tensor) and not each.is_leaf]
     return copy.deepcopy(network, {id(each): each.detach().clone() for each in tensors})
 

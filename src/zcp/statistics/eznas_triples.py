@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from zcp.errors import Undefined
 from zcp.formulas import Evaluation, Expression, Program
+from zcp.statistics.blocks import find_blocks
 from zcp.statistics.calls import Call, Pass
 from zcp.statistics.operations import LAYERS, WEIGHTED
 from zcp.statistics.runner import Runner
@@ -100,12 +101,14 @@ def _in_execution_order(forward: Pass) -> list[nn.Module]:
 def triples_of(network: nn.Module, forward: Pass) -> list[Triple | None]:
     """Return the triples of any network: the published code's, or else those that its operations form.
 
-    Where no module is a ReLU, or none a batch norm, a triple is an activation of feature maps, the next
-    convolution or linear layer, and the norm that follows it, or that layer again (ours).
+    The published code is for networks of a stem and cells (`zcp.statistics.blocks`) whose operations are
+    modules. In any other a triple is an activation of feature maps, the next convolution or linear layer, and
+    the norm that follows it, or that layer again, in order of execution: ours, and the same for modules,
+    functions and operators.
     """
-    if _has_modules(forward):
+    if _is_published(network, forward):
         return reference_triples(network, forward)
-    calls, found = _read(forward), list[Triple | None]()
+    calls, found = _read(network, forward), list[Triple | None]()
     for number, call in enumerate(calls):
         layer = next((n for n in range(number, len(calls)) if calls[n].kind in WEIGHTED), None)
         if call.kind == "activation" and call.input.ndim == 4 and layer is not None:
@@ -114,8 +117,8 @@ def triples_of(network: nn.Module, forward: Pass) -> list[Triple | None]:
     return found
 
 
-def _has_modules(forward: Pass) -> bool:
-    return len({call.kind for call in _named(forward)}) == len(_KINDS)
+def _is_published(network: nn.Module, forward: Pass) -> bool:
+    return bool(find_blocks(network)) and len({call.kind for call in _named(forward)}) == len(_KINDS)
 
 
 def _named(forward: Pass) -> list[Call]:
@@ -123,17 +126,17 @@ def _named(forward: Pass) -> list[Call]:
     return [call for call in forward.calls if isinstance(call.module, _KINDS)]
 
 
-def _read(forward: Pass) -> list[Call]:
+def _read(network: nn.Module, forward: Pass) -> list[Call]:
     """Return the executions that triples are made of."""
-    return _named(forward) if _has_modules(forward) else forward.of("activation", *LAYERS)
+    return _named(forward) if _is_published(network, forward) else forward.of("activation", *LAYERS)
 
 
-def activations(forward: Pass) -> list[Tensor]:
+def activations(network: nn.Module, forward: Pass) -> list[Tensor]:
     """Return what entered and left the modules that triples are made of, without the network's own inputs.
 
     Without weights and inputs the backward is half as long.
     """
-    calls = _read(forward)
+    calls = _read(network, forward)
     found = [tensor for call in calls for tensor in (call.input, call.output)]
     return [tensor for tensor in dict.fromkeys(found) if _origin(tensor) is not forward.inputs]
 
@@ -180,9 +183,9 @@ def _take(s: Runner, which: str, *, weights: bool) -> tuple[Pass, dict[Tensor, T
         noise = s.noise(f"eznas_{which}", images.shape)
         inputs = noise if which == "N" else images + 0.1 * noise
         forward = s.forward(s.network, inputs.requires_grad_())
-        found = s.gradients_of_features(forward, activations(forward))
+        found = s.gradients_of_features(forward, activations(s.network, forward))
     if weights:
-        read = dict.fromkeys(call.weight for call in _read(forward) if call.weight is not None)
+        read = dict.fromkeys(call.weight for call in _read(s.network, forward) if call.weight is not None)
         found |= s.gradients_of_features(forward, list(read))
     return forward, found
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from zcp.statistics.adapted import arguments_of
-from zcp.statistics.calls import Call, is_parameter
+from zcp.statistics.calls import Call
 from zcp.statistics.copies import materialised, own_copy, unwrapped
 from zcp.statistics.recorder import Recorder
 
@@ -33,17 +33,13 @@ def multiply_accumulates(call: Call) -> int:
         return 0
     if call.function.__name__ == "einsum":
         return _einsum(call)
-    # What is summed over is the last dimension of the first factor.
-    first = call.args[1] if "add" in call.function.__name__ else call.args[0]
-    return call.output.numel() * int(first.shape[-1])
+    # What is summed over is the last dimension of the first factor, or of a weight.
+    return call.output.numel() * int((call.input if call.weight is None else call.weight).shape[-1])
 
 
 def biases(call: Call) -> int:
     """Return how many output elements get a bias."""
-    name = call.function.__name__
-    if call.kind == "convolution" or name == "linear":
-        return call.output.numel() * (_given(call, 2, "bias") is not None)
-    return call.output.numel() * (name == "addmm" and is_parameter(call.args[0]))
+    return call.output.numel() * call.biased
 
 
 def counted_as_nats_bench(calls: Iterable[Call]) -> int:
@@ -119,6 +115,6 @@ def flops(network: nn.Module, inputs: Any) -> Flops:
     for module in own.modules():
         module.register_forward_pre_hook(lambda module, _args: running.append(names[module]))
         module.register_forward_hook(end, always_call=True)
-    with torch.no_grad(), Recorder(arguments=True, take=take):
+    with torch.no_grad(), Recorder(arguments=True, biases=False, take=take):
         own(*args, **kwargs)
     return Flops(sum(counts.values()), counts)

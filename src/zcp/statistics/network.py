@@ -22,13 +22,14 @@ from zcp.statistics.capture import Rebound
 from zcp.statistics.chain import find_chain, named_blocks
 from zcp.statistics.copies import ENGINES, Engine, lay_out
 from zcp.statistics.double_backward import make_twice_differentiable
-from zcp.statistics.initialisation import BatchNorm
 from zcp.statistics.lazy import Lazy, lazy
 from zcp.statistics.operations import KINDS, WEIGHTED
+from zcp.statistics.recorder import Overwrites
 from zcp.statistics.runner import LossGradients
+from zcp.statistics.running import renew, running_statistics
 from zcp.statistics.seeding import generator
 from zcp.statistics.transfer import Later, to_device
-from zcp.statistics.weights import weights_of
+from zcp.statistics.weights import named_weights, weights_of
 
 T = TypeVar("T")
 
@@ -149,14 +150,18 @@ class Statistics(Lazy):
         with copies in all later passes. Calls that are not kept are made with copies until it is known.
         """
         self.passes["forward"] += 1
-        copies = "take" in asked if self._copies is None else self._copies
-        found = capture.forward(network, inputs, kinds, copies=copies, twice=self._second_order, **asked)
+        copies = True if self._copies is None and "take" in asked else self._copies
+        try:
+            found = capture.forward(network, inputs, kinds, copies=copies, twice=self._second_order, **asked)
+        except Overwrites:
+            self._copies = True
+            return self.forward(network, inputs, kinds, **asked)
         if copies or "take" in asked:
             return found
         if not all(call.intact for call in found.calls):
             self._copies = True
             return self.forward(network, inputs, kinds, **asked)
-        if kinds == KINDS:
+        if kinds == KINDS and torch.is_grad_enabled():
             self._copies = False
         return found
 
@@ -271,7 +276,7 @@ class Statistics(Lazy):
     @lazy
     def feature_gradients(self) -> dict[Tensor, Tensor]:
         """Gradients of the sum of the pooled features of the first batch for its activations, by tensor."""
-        return self.gradients_of_features(self.data, eznas_triples.activations(self.data))
+        return self.gradients_of_features(self.data, eznas_triples.activations(self.network, self.data))
 
     def gradients_of_features(self, forward: Pass, wrt: list[Tensor]) -> dict[Tensor, Tensor]:
         """Return the gradients of the sum of the pooled features of a pass, by tensor."""
@@ -332,9 +337,9 @@ class Statistics(Lazy):
     @lazy
     def tangent_kernel(self) -> Tensor:
         """Gram matrix of the gradients of the sum of logits of each of the `few` samples, float64."""
-        wrt = [p for name, p in self.network.named_parameters() if "weight" in name]
+        wrt = named_weights(self.network, lambda: self.shapes)
         if not wrt:
-            raise Undefined('no parameter has "weight" in its name, so there is no tangent kernel')
+            raise Undefined("the network has no weights, of layers or norms, so there is no tangent kernel")
         self.passes["backward"] += len(self.few.inputs)
         return ntk.tangent_kernel(self.few.logits.reshape(len(self.few.inputs), -1).sum(1), wrt)
 
@@ -368,7 +373,7 @@ class Statistics(Lazy):
     def perturbed_features(self) -> tuple[Tensor, Tensor]:
         """Features before the head of noise x and of x + 0.01 e, 16 samples, without a graph.
 
-        The batch norm buffers are fresh before the first forward and stay as the second one leaves them.
+        The buffers of batch norms are fresh before the first forward and stay as the second one leaves them.
         """
         before = self._copies
         found = self._perturbed_features()
@@ -379,8 +384,11 @@ class Statistics(Lazy):
     def _perturbed_features(self) -> tuple[Tensor, Tensor]:
         shape = (min(16, len(self.batches[0][0])), *self.image_shape)
         x, e = self.noise("x", shape), self.noise("e", shape)
-        for module in self.network.modules():
-            if isinstance(module, BatchNorm):
-                module.reset_running_stats()
+        renew(self.network, self.running_statistics)
         first = head.features(self.forward(self.network, x))
         return first, head.features(self.forward(self.network, x + 0.01 * e))
+
+    @lazy
+    def running_statistics(self) -> list[tuple[Tensor, Tensor]]:
+        """The running mean and variance of each batch norm, as `perturbed_features` leaves them."""
+        return running_statistics(self.network, lambda: self.shapes)

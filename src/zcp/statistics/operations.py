@@ -7,19 +7,22 @@ convolutions, `@`, `torch.einsum` and `x.matmul` are products, `F.relu_` and `nn
 * `linear`: `F.linear`, and a product with a parameter;
 * `product`: of two activations; `attention`: scaled dot products, fused;
 * `norm`: batch, layer, group, instance, RMS and local response normalisation;
-* `activation`: element-wise and not linear, gates such as the sigmoid among them; softmax is none;
+* `activation`: element-wise and not linear, gates such as the sigmoid among them, by name or written as
+  `zcp.statistics.spellings` lists; softmax is none;
 * `pool`: windows and averages, `mean` among them.
 
-A norm or an activation that is written out in arithmetic is seen as what its parts are.
+A norm or an activation that is written out in other arithmetic is seen as what its parts are.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FunctionType
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from zcp.statistics.spellings import RECTIFIERS, named
 
 #: Operations with a weight that formulas take as layers.
 LAYERS = ("convolution", "norm", "linear")
@@ -35,17 +38,21 @@ class Operation(NamedTuple):
         kind: what it computes; `linear` of a product is decided by its operands.
         input: position and name of the activations that enter.
         weight: of the weight, or of the second operand of a product; None where there is none.
+        bias: of the bias of a layer.
+        rectified: tells from the arguments which activations enter, and whether it is an operation at all.
     """
 
     kind: str
     input: tuple[int, str] = (0, "input")
     weight: tuple[int, str] | None = None
+    bias: tuple[int, str] | None = None
+    rectified: Callable[[tuple[Any, ...], dict[str, Any]], Any] | None = None
 
 
 _ACTIVATIONS = """
     relu relu_ relu6 leaky_relu leaky_relu_ prelu rrelu rrelu_ elu elu_ selu selu_ celu celu_ gelu silu mish
     hardswish hardsigmoid hardtanh hardtanh_ sigmoid sigmoid_ tanh tanh_ softplus softsign logsigmoid
-    threshold threshold_ hardshrink softshrink tanhshrink glu
+    threshold _threshold threshold_ hardshrink softshrink tanhshrink glu
 """
 _POOLS = """
     adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
@@ -62,29 +69,22 @@ _NORMS = {
 }  # fmt: skip
 
 
-def _named(*names: str) -> Iterator[Callable[..., Any]]:
-    """Yield every function of these names, in each of the places where PyTorch has it."""
-    for name in names:
-        for place in (F, torch, Tensor):
-            function = getattr(place, name, None)
-            if function is not None:
-                yield function
-
-
 def _table() -> dict[Callable[..., Any], Operation]:
-    table = {f: Operation("activation") for f in _named(*_ACTIVATIONS.split())}
-    table |= {f: Operation("pool") for f in _named(*_POOLS.split())}
-    table |= {f: Operation("convolution", weight=(1, "weight")) for f in _named(*_CONVOLUTIONS.split())}
+    table = {f: Operation("activation", rectified=tell) for f, tell in RECTIFIERS.items()}
+    table |= {f: Operation("activation") for f in named(*_ACTIVATIONS.split())}
+    table |= {f: Operation("pool") for f in named(*_POOLS.split())}
+    layer = {"weight": (1, "weight"), "bias": (2, "bias")}
+    table |= {f: Operation("convolution", **layer) for f in named(*_CONVOLUTIONS.split())}  # type: ignore[arg-type]
     for name, position in _NORMS.items():
         table[getattr(F, name)] = Operation("norm", weight=None if position is None else (position, "weight"))
     # Those of `torch` take their arguments in another order.
     for name, position in {"batch_norm": 1, "instance_norm": 1, "layer_norm": 2, "group_norm": 2}.items():
         table[getattr(torch, name)] = Operation("norm", weight=(position, "weight"))
-    table[F.linear] = Operation("linear", weight=(1, "weight"))
-    table |= {f: Operation("product", weight=(1, "other")) for f in _named("matmul", "__matmul__")}
-    table |= {f: Operation("product", weight=(1, "mat2")) for f in _named("mm", "bmm")}
-    table |= {f: Operation("product", (1, "mat1"), (2, "mat2")) for f in _named("addmm")}
-    table |= {f: Operation("product", (1, "batch1"), (2, "batch2")) for f in _named("baddbmm")}
+    table[F.linear] = Operation("linear", **layer)  # type: ignore[arg-type]
+    table |= {f: Operation("product", weight=(1, "other")) for f in named("matmul", "__matmul__")}
+    table |= {f: Operation("product", weight=(1, "mat2")) for f in named("mm", "bmm")}
+    table |= {f: Operation("product", (1, "mat1"), (2, "mat2"), (0, "input")) for f in named("addmm")}
+    table |= {f: Operation("product", (1, "batch1"), (2, "batch2"), (0, "input")) for f in named("baddbmm")}
     table[torch.einsum] = Operation("product", (1, "operands"), (2, "operands"))
     table[F.scaled_dot_product_attention] = Operation("attention", (0, "query"))
     return table

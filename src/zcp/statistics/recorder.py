@@ -9,10 +9,18 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from zcp.statistics.calls import Call, is_parameter
-from zcp.statistics.operations import COMPOSED, KINDS, LAYERS, OPERATIONS, TWICE, Operation
+from zcp.statistics.operations import COMPOSED, KINDS, LAYERS, OPERATIONS, TWICE, WEIGHTED, Operation
+from zcp.statistics.readings import Reading, argument, read, replaced
+from zcp.statistics.spellings import ADDITIONS, CASTS, COMPARISONS, GATES, IN_PLACE, Compared
 
 #: What runs for `tensor.requires_grad = True`.
 _ASK = {Tensor.requires_grad.__set__}  # type: ignore[attr-defined]
+Function = Callable[..., Any]
+_GATE = Operation("activation")
+
+
+class Overwrites(Exception):
+    """A network overwrites activations in place."""
 
 
 class Recorder(TorchFunctionMode):
@@ -23,11 +31,14 @@ class Recorder(TorchFunctionMode):
         own_inputs: give each layer a view of its input, so that the gradient with respect to it is what flows
             through this layer alone, also where others read the same tensor.
         copies: give each operation a copy of its input and the network a copy of its output, so that what it
-            overwrites in place is not what was kept.
+            overwrites in place is not what was kept, or is needed by a backward. None: raise `Overwrites`
+            when the network first overwrites what has a gradient.
         without_norms: let every norm hand on its input.
         twice: run what has no second derivative as a composition of what has one.
         arguments: keep the arguments of functions.
-        take: is given each call when it ends; the calls are then not kept.
+        biases: let the output of a layer be that with its bias, also where the network adds it by itself.
+        take: is given each call when it ends, of a layer without a bias when the next one begins; the calls
+            are then not kept.
     """
 
     def __init__(
@@ -35,15 +46,16 @@ class Recorder(TorchFunctionMode):
         kinds: Sequence[str] = KINDS,
         *,
         own_inputs: bool = False,
-        copies: bool = False,
+        copies: bool | None = False,
         without_norms: bool = False,
         twice: bool = False,
         arguments: bool = False,
+        biases: bool = True,
         take: Callable[[Call], None] | None = None,
     ) -> None:
         super().__init__()
         self.calls: list[Call] = []
-        self.kinds, self.arguments = frozenset(kinds), arguments
+        self.kinds, self.arguments, self.biases = frozenset(kinds), arguments, biases
         self.own_inputs, self.copies, self.without_norms, self.twice = (
             own_inputs,
             copies,
@@ -54,10 +66,23 @@ class Recorder(TorchFunctionMode):
         self._last: Call | None = None
         self._composed = False
         self._sources: dict[Tensor, tuple[Tensor, int]] = {}
+        self._compared = Compared()
+        self._open: tuple[Call, Tensor] | None = None  # a layer that may yet get its bias, what it returned
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        if error[0] is None:
+            self._close()
+
+    def _close(self) -> None:
+        """Hand the last layer on as it is."""
+        if self._open is not None:
+            (call, _), self._open = self._open, None
+            self._take(call)
 
     def __torch_function__(
         self,
-        func: Callable[..., Any],
+        func: Function,
         types: Any,
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
@@ -67,6 +92,11 @@ class Recorder(TorchFunctionMode):
         operation = OPERATIONS.get(func)
         if operation is not None:
             return self._run(operation, func, args, kwargs)
+        if self._compared and func in GATES and (gated := self._compared.gated(args)) is not None:
+            self._close()
+            return self._see(_GATE, Reading("activation", gated, None, -1, args), func, args, kwargs)
+        if self._open is not None and func in ADDITIONS and self._adds_bias(*args[:2]):
+            return self._biased(func, args, kwargs)
         if func in COMPOSED:
             self._composed = True
             try:
@@ -77,53 +107,123 @@ class Recorder(TorchFunctionMode):
         if func in _ASK and args[0].requires_grad:
             # Some networks ask for the gradient of their inputs, which are no leaves here.
             return None
-        return func(*args, **kwargs)
+        return self._other(func, args, kwargs)
+
+    def _other(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run what is no operation."""
+        if self.copies is None and (func in IN_PLACE or kwargs.get("inplace")):
+            _require_no_gradient(argument((0, "input"), args, kwargs))
+        result = func(*args, **kwargs)
+        if func in COMPARISONS or (self._compared and func in CASTS):
+            self._compared.keep(args, result)
+        return result
 
     def _run(
-        self, operation: Operation, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, operation: Operation, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        given = _argument(operation.input, args, kwargs)
-        weight = _argument(operation.weight, args, kwargs) if operation.weight else None
-        kind, channels = operation.kind, 1 if operation.kind == "convolution" else -1
-        if kind == "product":
-            kind, given, weight, channels = _product(given, weight)
+        reading = read(operation, func, args, kwargs)
+        if operation.rectified:
+            reading = reading._replace(input=operation.rectified(args, kwargs))
+            if reading.input is None:
+                return self._other(func, args, kwargs)
+        self._close()
+        given = reading.input
         if not isinstance(given, Tensor) or isinstance(given, nn.Parameter) or not given.is_floating_point():
             return func(*args, **kwargs)
-        if kind == "norm" and self.without_norms:
+        if reading.kind == "norm" and self.without_norms:
             # A copy, because the network may overwrite what it takes for another tensor.
             return given.clone()
-        if kind not in self.kinds:
+        return self._see(operation, reading, func, reading.args, kwargs)
+
+    def _see(
+        self,
+        operation: Operation,
+        reading: Reading,
+        func: Function,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        kind, given, weight, channels, _ = reading
+        may_overwrite = kind == "activation" and _may_overwrite(func, args, kwargs)
+        if kind not in self.kinds and not self.copies:
+            if may_overwrite and self.copies is None:
+                _require_no_gradient(given)
             return self._evaluate(func, args, kwargs)
         own = given
-        may_overwrite = kind == "activation" and _may_overwrite(func, args, kwargs)
         if self.copies or may_overwrite:
             own = given.clone()
         elif self.own_inputs and kind in LAYERS:
             own = given.view_as(given)
         entered = own.clone() if may_overwrite else own
         if entered is not given:
-            args, kwargs = _replaced(given, entered, args, kwargs)
+            args, kwargs = replaced(given, entered, args, kwargs)
         result = self._evaluate(func, args, kwargs)
         output = result if isinstance(result, Tensor) else result[0]
+        call = Call(
+            kind, own, output, weight, self._source(given), (own._version, output._version), func, channels
+        )
+        # Who calls an activation in place may read what it was given, and not what it returns.
+        in_place = result is entered is not given
+        result = given.copy_(output) if in_place else self._returned(output, result)
+        if kind in self.kinds:
+            self._keep(call, operation, args, kwargs, result)
+        return result
+
+    def _source(self, given: Tensor) -> Tensor:
+        """Return the tensor that this one is a copy of, unless it was overwritten since."""
         source, version = self._sources.get(given, (given, given._version))
-        if version != given._version:
-            source = given
-        versions = own._version, output._version
-        call = Call(kind, own, output, weight, source, versions, func, channels, self._composed)
-        if self.arguments:
-            call.args, call.kwargs = args, kwargs
-        if result is entered is not given:
-            # Who calls an activation in place may read what it was given, and not what it returns.
-            result = given.copy_(output)
-        elif self.copies and isinstance(result, Tensor):
+        return source if version == given._version else given
+
+    def _returned(self, output: Tensor, result: Any) -> Any:
+        """Return what the network gets of an operation, such that it may overwrite it."""
+        if self.copies and isinstance(result, Tensor):
             result = output.clone()
         if result is not output and isinstance(result, Tensor):
             self._sources[result] = output, result._version
-        self._last = call
-        self._take(call)
         return result
 
-    def _evaluate(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _keep(
+        self, call: Call, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+    ) -> None:
+        call.tokens_first = self._composed
+        if self.arguments:
+            call.args, call.kwargs = args, kwargs
+        if call.kind in WEIGHTED and operation.bias:
+            bias = argument(operation.bias, args, kwargs)
+            call.biased = isinstance(bias, Tensor) and (operation.kind != "product" or is_parameter(bias))
+        self._last = call
+        if self.biases and call.kind in WEIGHTED and not call.biased:
+            self._open = call, result
+        else:
+            self._take(call)
+
+    def _adds_bias(self, first: Any = None, second: Any = None) -> bool:
+        """Tell whether a sum is that of the last layer and a parameter with a number for each channel."""
+        assert self._open is not None
+        call, result = self._open
+        bias = second if first is result else first if second is result else None
+        if not isinstance(bias, Tensor) or not is_parameter(bias):
+            return False
+        shape = [1] * result.ndim
+        shape[call.channels] = result.shape[call.channels]
+        return shape[result.ndim - bias.ndim :] == [*bias.shape]
+
+    def _biased(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the sum of the last layer and its bias, and keep it as what the layer gave."""
+        assert self._open is not None
+        call, result = self._open
+        in_place = func in IN_PLACE
+        if in_place and self.copies is None:
+            _require_no_gradient(result)
+        call.output = torch.add(*args, **kwargs) if in_place else func(*args, **kwargs)
+        call.biased, call.versions = True, (call.versions[0], call.output._version)
+        self._close()
+        if not in_place:
+            return self._returned(call.output, call.output)
+        self._sources[result] = call.output, result._version + 1
+        return result.copy_(call.output)
+
+    def _evaluate(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not self.twice:
             return func(*args, **kwargs)
         if func is torch.nn.functional.scaled_dot_product_attention:
@@ -137,30 +237,11 @@ class Recorder(TorchFunctionMode):
             self._last.module = module
 
 
-def _argument(place: tuple[int, str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    position, name = place
-    return args[position] if len(args) > position else kwargs.get(name)
-
-
-def _may_overwrite(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+def _may_overwrite(func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Tell whether an activation may work in place: by its name or by an argument."""
     return func.__name__.endswith("_") or bool(kwargs.get("inplace")) or any(a is True for a in args[1:])
 
 
-def _replaced(
-    given: Tensor, own: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return arguments with one tensor in the place of another."""
-    return (
-        tuple(own if each is given else each for each in args),
-        {name: own if each is given else each for name, each in kwargs.items()},
-    )
-
-
-def _product(first: Any, second: Any) -> tuple[str, Any, Any, int]:
-    """Return (kind, activations, weight, channels) of a product."""
-    if is_parameter(second):
-        return "linear", first, second, -1
-    if is_parameter(first) and isinstance(second, Tensor):
-        return "linear", second, first, -2
-    return "product", first, None, -1
+def _require_no_gradient(overwritten: Any) -> None:
+    if isinstance(overwritten, Tensor) and overwritten.requires_grad:
+        raise Overwrites

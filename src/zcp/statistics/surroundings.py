@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from zcp.statistics.checkpoints import without_checkpoints
+
 
 @contextmanager
 def own_surroundings(network: nn.Module, device: str | torch.device | None = None) -> Iterator[None]:
@@ -31,6 +33,7 @@ def own_surroundings(network: nn.Module, device: str | torch.device | None = Non
         stack.callback(random.setstate, random.getstate())
         stack.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002 - networks draw from it
         stack.enter_context(_full_precision())
+        stack.enter_context(without_checkpoints())
         yield
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from zcp.errors import Undefined
 from zcp.statistics.calls import Pass
+from zcp.statistics.operations import LAYERS as LAYER_KINDS
 from zcp.statistics.operations import WEIGHTED
 
 #: Modules whose matrices are weights.
@@ -41,6 +42,22 @@ def weights_of(network: nn.Module, run: Callable[[], Pass]) -> list[Tensor]:
     if not weights:
         raise Undefined("the network has no convolution or linear layer, so there are no weights to look at")
     return weights
+
+
+def named_weights(network: nn.Module, run: Callable[[], Pass]) -> list[Tensor]:
+    """Return the parameters that are called a weight, or that a layer or norm has as one, whatever its name.
+
+    Args:
+        network: any module.
+        run: gives a forward with its graph; called only where a parameter is called neither weight nor bias.
+    """
+    named = dict(network.named_parameters())
+    found: set[Tensor] = {p for name, p in named.items() if "weight" in name}
+    if any("weight" not in name and "bias" not in name for name in named):
+        for call in run().of(*LAYER_KINDS):
+            if call.weight is not None:
+                found.update(leaves_behind(call.weight))
+    return [p for p in named.values() if p in found]
 
 
 def _registered(network: nn.Module) -> tuple[set[Tensor], set[Tensor]]:
