@@ -84,7 +84,12 @@ def _listed(batches: Any, count: int) -> Any:
 def _outcome(network: nn.Module | Builder, batches: Any, options: dict[str, Any]) -> Scores | str:
     """Return the scores of one network, or why there are none."""
     try:
-        return score(network if isinstance(network, nn.Module) else network(), batches, **options)
+        made = network if isinstance(network, nn.Module) else network()
+        if made is None:
+            raise InputError("the function that builds the network returned None")
+        return score(made, batches, **options)
+    except InputError as error:
+        return str(error)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 

@@ -31,6 +31,7 @@ from zcp.statistics.copies import (
 from zcp.statistics.initialisation import untouched
 from zcp.statistics.losses import Loss
 from zcp.statistics.network import Draw, SeededDraw
+from zcp.statistics.refusals import require_scorable
 from zcp.statistics.surroundings import own_surroundings
 
 __all__ = ["Scores", "choose", "score"]
@@ -90,7 +91,7 @@ def score(
         `reasons` says why; an infinite score is one that its definition gives (the logarithm of zero).
 
     Raises:
-        InputError: if an argument cannot be used: unknown proxy, NaN in the inputs, labels out of range,
+        InputError: if an argument cannot be used: a network that is compiled or has no values, unknown proxy, NaN in the inputs, labels out of range,
             outputs whose logits cannot be told.
         Undefined: if a proxy has no value, with `strict`.
 
@@ -100,6 +101,7 @@ def score(
         >>> zcp.score(network, zcp.gaussian_batches("cifar10", 4), ["params"])["params"]
         0.011714
     """
+    require_scorable(network)
     chosen = choose(proxies)
     chosen += [formula_proxy(name, text) for name, text in (formulas or {}).items()]
     if init not in ("paper", "keep"):

@@ -5,12 +5,15 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
+from zcp.errors import InputError
 from zcp.statistics.adapted import arguments_of
 from zcp.statistics.calls import Call, is_parameter
 from zcp.statistics.copies import materialised, own_copy, unwrapped
 from zcp.statistics.recorder import Recorder
+from zcp.statistics.refusals import require_scorable
 
 
 def multiply_accumulates(call: Call) -> int:
@@ -22,7 +25,7 @@ def multiply_accumulates(call: Call) -> int:
     if call.kind == "convolution":
         assert call.weight is not None
         transposed = "transpose" in call.function.__name__
-        return (call.input if transposed else call.output).numel() * call.weight[0].numel()
+        return (call.input if transposed else call.output).numel() * call.weight.shape[1:].numel()
     if call.kind == "attention":
         query, key, value = (
             _given(call, place, name) for place, name in enumerate(("query", "key", "value"))
@@ -92,18 +95,20 @@ def flops(network: nn.Module, inputs: Any) -> Flops:
     sample, with biases.
 
     Args:
-        network: any module; a copy of it runs, in evaluation mode.
+        network: any module; a copy of it runs, in evaluation mode. It may be on the meta device.
         inputs: a tensor, a sequence of positional arguments, or a mapping of keyword ones; all samples count.
 
     Raises:
-        InputError: if the network cannot be copied.
+        InputError: if the network cannot be copied, or fails on these inputs.
 
     Example:
         >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(288, 10))
         >>> flops(network, torch.zeros(1, 3, 8, 8))
         Flops(total=10656, by_module={'0': 7776, '2': 2880})
     """
-    args, kwargs = arguments_of(inputs)
+    require_scorable(network, values=False)
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to(device), arguments_of(inputs))
     own = own_copy(materialised(unwrapped(network), args, kwargs)).eval()
     names = {module: name for name, module in own.named_modules()}
     running, counts = [""], dict[str, int]()
@@ -119,6 +124,9 @@ def flops(network: nn.Module, inputs: Any) -> Flops:
     for module in own.modules():
         module.register_forward_pre_hook(lambda module, _args: running.append(names[module]))
         module.register_forward_hook(end, always_call=True)
-    with torch.no_grad(), Recorder(arguments=True, take=take):
-        own(*args, **kwargs)
+    try:
+        with torch.no_grad(), Recorder(arguments=True, take=take):
+            own(*args, **kwargs)
+    except Exception as error:
+        raise InputError(f"the network fails on these inputs ({type(error).__name__}: {error})") from error
     return Flops(sum(counts.values()), counts)

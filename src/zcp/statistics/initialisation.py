@@ -105,11 +105,12 @@ def _is_vector(name: str, parameter: Tensor) -> bool:
 
 
 def _fan_in(weight: Tensor) -> int:
-    return weight[0].numel()
+    # At least one: a weight without elements has nothing to draw.
+    return max(weight.shape[1:].numel(), 1)
 
 
 def _fan_out(weight: Tensor) -> int:
-    return weight.shape[0] * weight[0, 0].numel()
+    return max(weight.shape[0] * weight.shape[2:].numel(), 1)
 
 
 def _normal(network: nn.Module, seed: int) -> None:

@@ -92,7 +92,8 @@ class Recorder(TorchFunctionMode):
         if kind == "norm" and self.without_norms:
             # A copy, because the network may overwrite what it takes for another tensor.
             return given.clone()
-        if kind not in self.kinds:
+        # A layer without elements adds nothing that could be looked at.
+        if kind not in self.kinds or (isinstance(weight, Tensor) and not weight.numel()):
             return self._evaluate(func, args, kwargs)
         own = given
         may_overwrite = kind == "activation" and _may_overwrite(func, args, kwargs)
