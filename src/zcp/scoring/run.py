@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 from zcp.errors import InputError, Undefined
 from zcp.proxies.registry import Proxy, list_proxies
 from zcp.scoring.scores import Scores
+from zcp.scoring.watch import Watch, is_watched
 from zcp.statistics.adapted import Adapted
 from zcp.statistics.batches import Drawn, check_finite, finite
 from zcp.statistics.copies import Workspace
@@ -61,22 +63,37 @@ class Run:
         last = len(order)
         # Formulas last: they give up the graph that the others share.
         members = sorted(members, key=lambda p: last + 1 if p.expression else order.get(p.name, last))
-        start = time.perf_counter()
-        statistics = self._statistics(group, members)
-        scores.seconds[f"{group}_init"] = time.perf_counter() - start
         if group in self._drawn:
-            scores.seconds[f"{group}_init"] += self._each_draw
-        for proxy in members:
-            name = proxy.name
+            scores.seconds[f"{group}_init"] = self._each_draw
+        scores.passes[group] = Counter()
+        while members:
+            members = self._score_until_written(group, members)
+
+    def _score_until_written(self, group: str, members: list[Proxy]) -> list[Proxy]:
+        """Score proxies from shared passes; return those behind one that wrote to what they would read."""
+        scores, start = self.scores, time.perf_counter()
+        statistics, left = self._statistics(group, members), members
+        init = f"{group}_init"
+        scores.seconds[init] = scores.seconds.get(init, 0.0) + time.perf_counter() - start
+        for number, proxy in enumerate(members, 1):
+            name, left = proxy.name, members[number:]
+            watch = Watch(statistics) if is_watched(proxy) else None
             with statistics.reading(name) as needs:
                 self._record(name, partial(self._computed, proxy, statistics))
             self.tick()
-            scores.steps[name] = (f"{group}_init", *(f"{group}_{need}" for need in sorted(needs)), name)
-        self._marks[group] = statistics.marks
+            scores.steps[name] = (init, *(f"{group}_{need}" for need in sorted(needs)), name)
+            if watch and (written := watch.written()):
+                self._open.pop(name, None)
+                self._record(name, partial(_refuse, written))
+                self.workspace.discard()
+                break
+        self._marks.setdefault(group, []).extend(statistics.marks)
         self._checks += statistics.checks
         for step, counted in statistics.step_passes.items():
-            scores.step_passes[step if step in scores else f"{group}_{step}"] = counted
-        scores.passes[group] = statistics.passes
+            step = step if step in scores else f"{group}_{step}"
+            scores.step_passes[step] = scores.step_passes.get(step, Counter()) + counted
+        scores.passes[group] += statistics.passes
+        return left
 
     def _statistics(self, group: str, members: list[Proxy]) -> Statistics:
         second_order = any(proxy.second_order for proxy in members)
@@ -123,6 +140,10 @@ class Run:
             start = time.perf_counter()
             self._record(name, partial(later.settle, fetched))
             self.scores.seconds[name] += time.perf_counter() - start
+
+
+def _refuse(written: str) -> float:
+    raise Undefined(f"the proxy writes to {written}; let it work on a copy, such as copy.deepcopy(s.network)")
 
 
 def _value(compute: Callable[[], float]) -> tuple[float, str]:
