@@ -91,8 +91,10 @@ def flops(network: nn.Module, inputs: Any) -> Flops:
     """Count the multiply-accumulates of convolutions, linear layers, matrix products and attention.
 
     As PyTorch's `FlopCounterMode` counts, by half: it counts two for each, and none for fused attention on a
-    CPU. Biases, norms, activations, pooling and softmax do not count. The proxy `flops` is that of one
-    sample, with biases.
+    CPU. Biases, norms, activations, pooling and softmax do not count, and neither does what computes the
+    weight of a layer (`weight_norm`, `spectral_norm`, `orthogonal`), of which the counter takes the products:
+    a layer has the operations that it has once its weight is folded. The proxy `flops` is that of one sample,
+    with biases.
 
     Args:
         network: any module; a copy of it runs, in evaluation mode. It may be on the meta device.
@@ -124,8 +126,10 @@ def flops(network: nn.Module, inputs: Any) -> Flops:
     for module in own.modules():
         module.register_forward_pre_hook(lambda module, _args: running.append(names[module]))
         module.register_forward_hook(end, always_call=True)
+    recorder = Recorder(arguments=True, take=take)
+    recorder.hide(own)
     try:
-        with torch.no_grad(), Recorder(arguments=True, take=take):
+        with torch.no_grad(), recorder:
             own(*args, **kwargs)
     except Exception as error:
         raise InputError(f"the network fails on these inputs ({type(error).__name__}: {error})") from error

@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.utils.parametrize import ParametrizationList
 from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
 
 from zcp.statistics.calls import Call, is_parameter
 from zcp.statistics.operations import COMPOSED, KINDS, LAYERS, OPERATIONS, TWICE, Operation
@@ -53,6 +55,7 @@ class Recorder(TorchFunctionMode):
         self._take = take or self.calls.append
         self._last: Call | None = None
         self._composed = False
+        self._hidden = 0
         self._sources: dict[Tensor, tuple[Tensor, int]] = {}
 
     def __torch_function__(
@@ -64,6 +67,8 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         """Run a function of PyTorch, and keep what it saw if it is an operation."""
         kwargs = kwargs or {}
+        if self._hidden:
+            return func(*args, **kwargs)
         operation = OPERATIONS.get(func)
         if operation is not None:
             return self._run(operation, func, args, kwargs)
@@ -131,6 +136,29 @@ class Recorder(TorchFunctionMode):
             with sdpa_kernel(SDPBackend.MATH):
                 return func(*args, **kwargs)
         return TWICE.get(func, func)(*args, **kwargs)
+
+    def hide(self, network: nn.Module) -> list[RemovableHandle]:
+        """Do not see what computes the weights of parametrised layers: it works on no activations.
+
+        Returns:
+            The hooks that this needs; the caller removes them.
+        """
+
+        def begin(*_: Any) -> None:
+            self._hidden += 1
+
+        def end(*_: Any) -> None:
+            self._hidden -= 1
+
+        return [
+            handle
+            for module in network.modules()
+            if isinstance(module, ParametrizationList)
+            for handle in (
+                module.register_forward_pre_hook(begin),
+                module.register_forward_hook(end, always_call=True),
+            )
+        ]
 
     def name(self, kind: str, module: nn.Module, _args: Any, _output: Any) -> None:
         """Tell, as a forward hook, which module the last operation was."""
