@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from traceback import walk_tb
 from typing import Any
 
 from torch import Tensor
@@ -117,7 +118,7 @@ class Run:
 
     def _computed(self, proxy: Proxy, statistics: Statistics) -> float:
         """Return the score, NaN for the time being where it is left open."""
-        found = statistics.later(float, proxy.function(statistics))
+        found = statistics.later(_number, proxy.function(statistics))
         if not isinstance(found, Later):
             return found
         self._open[proxy.name] = found
@@ -155,15 +156,40 @@ def _value(compute: Callable[[], float]) -> tuple[float, str]:
     except Undefined as error:
         return math.nan, str(error)
     except Exception as error:
+        # A network that fails must cost neither the other proxies nor the other networks of a collection.
+        reason = f"{_who(error)} fails ({type(error).__name__}: {' '.join(str(error).split())})"
         # The frames hold the tensors of a pass that failed.
         error.__traceback__ = None
-        # A network that fails must cost neither the other proxies nor the other networks of a collection.
-        return math.nan, f"{type(error).__name__}: {error}"
+        return math.nan, reason
     if math.isinf(value):
         return value, "the definition gives an infinite value (a logarithm of zero or an overflow)"
     if math.isnan(value):
         return value, "the arithmetic gave NaN (non-finite activations or gradients)"
     return value, ""
+
+
+def _number(found: Any) -> float:
+    try:
+        return float(found)
+    except (TypeError, ValueError, RuntimeError) as error:
+        what = f"a tensor {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        raise Undefined(
+            f"the proxy returned {what}, not a number; return a float or a tensor of one element"
+        ) from error
+
+
+def _who(error: Exception) -> str:
+    """Tell whose code failed: the network's own forward, a pass on it, or the proxy."""
+    places = [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
+    known = getattr(error, "zcp_who", "")  # of an error that is raised once more
+    if not known:
+        known = "the proxy"
+        if any(code.co_name == "_call_impl" for code in places):
+            known = "the network's forward"
+        elif any("zcp/statistics" in code.co_filename.replace("\\", "/") for code in places):
+            known = "a pass of the network"
+        error.zcp_who = known  # type: ignore[attr-defined]
+    return known
 
 
 def inputs_of(workspace: Workspace) -> list[Tensor]:

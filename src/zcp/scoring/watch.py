@@ -42,7 +42,9 @@ class Watch:
         """
         now = _shared(self._statistics)
         changed = [
-            name for name, (_, before) in self._shared.items() if name not in now or not _same(now[name], before)
+            name
+            for name, (_, before) in self._shared.items()
+            if name not in now or not _same(now[name], before)
         ]
         for name in changed:
             tensor, before = self._shared[name]

@@ -7,7 +7,7 @@ is `gennas`, which trains a copy.)
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -322,7 +322,10 @@ class Statistics(Lazy):
         """Gradients of the loss for all parameters, on noise with random labels."""
         logits = self.forward(self.network, self.noise("x", self.batches[0][0].shape), ()).logits
         loss = self.loss(logits, self.random_targets("labels", logits))
-        return self.gradients(loss, list(self.network.parameters()))
+        parameters = list(self.network.parameters())
+        if not parameters:
+            raise Undefined("the network has no parameters, so there is no gradient with respect to them")
+        return self.gradients(loss, parameters)
 
     @lazy
     def few(self) -> Pass:
@@ -331,10 +334,17 @@ class Statistics(Lazy):
 
     @lazy
     def tangent_kernel(self) -> Tensor:
-        """Gram matrix of the gradients of the sum of logits of each of the `few` samples, float64."""
-        wrt = [p for name, p in self.network.named_parameters() if "weight" in name]
+        """Gram matrix of the gradients of the sum of logits of each of the `few` samples, float64.
+
+        For all parameters with "weight" in their name, and (ours) `weights` of other names.
+        """
+        named: dict[Tensor, bool] = {p: "weight" in name for name, p in self.network.named_parameters()}
+        if any(p.ndim > 1 and not told for p, told in named.items()):
+            with suppress(Undefined):
+                named |= dict.fromkeys(self.weights, True)
+        wrt = [p for p, told in named.items() if told]
         if not wrt:
-            raise Undefined('no parameter has "weight" in its name, so there is no tangent kernel')
+            raise Undefined("the network has no weights, so there is no tangent kernel")
         self.passes["backward"] += len(self.few.inputs)
         return ntk.tangent_kernel(self.few.logits.reshape(len(self.few.inputs), -1).sum(1), wrt)
 
