@@ -107,7 +107,7 @@ def untouched(network: nn.Module) -> list[str]:
 
 
 def _is_scale(name: str) -> bool:
-    return any(word in name.rpartition(".")[2] for word in ("weight", "scale", "gamma"))
+    return any(word in name.rpartition(".")[2] for word in ("weight", "scale", "gamma", "gain"))
 
 
 def _differ(parameter: Tensor) -> bool:
