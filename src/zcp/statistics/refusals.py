@@ -1,7 +1,5 @@
 """Networks that cannot be scored, told before anything runs."""
 
-from itertools import chain
-
 import torch
 from torch import fx, nn
 
@@ -34,17 +32,24 @@ def require_scorable(network: object, *, values: bool = True) -> None:
                 f"{what} is a program of torch.export, made for one batch size and without layers; score the "
                 "module that it was exported from"
             )
-    for name, tensor in chain(network.named_parameters(), network.named_buffers()):
-        if values and tensor.device.type == "meta":
+        if values and (lacking := _on_meta(module)):
             raise InputError(
-                f"{name} of the network is on the meta device and has no values; build the network on a real "
-                'device, or give it memory by network.to_empty(device="cpu")'
+                f"{name}{'.' * bool(name)}{lacking} of the network is on the meta device and has no values; "
+                'build the network on a real device, or give it memory by network.to_empty(device="cpu")'
             )
+
+
+def _on_meta(module: nn.Module) -> str:
+    """Return the name of a tensor of a module itself that has no values, an empty text if all have."""
+    for tensors in (module._parameters, module._buffers):
+        for name, tensor in tensors.items():
+            if tensor is not None and tensor.device.type == "meta":
+                return name
+    return ""
 
 
 def _is_exported(module: nn.Module) -> bool:
     """Tell whether a module runs a graph of ATen operators; one of `torch.fx.symbolic_trace` does not."""
-    graph = getattr(module, "graph", None)
-    return isinstance(graph, fx.Graph) and any(
-        isinstance(node.target, torch._ops.OpOverload) for node in graph.nodes
-    )
+    own = vars(module)
+    graphs = [each for each in (own.get("_graph"), own.get("graph")) if isinstance(each, fx.Graph)]
+    return any(isinstance(node.target, torch._ops.OpOverload) for graph in graphs for node in graph.nodes)
