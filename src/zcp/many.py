@@ -85,8 +85,11 @@ def _outcome(network: nn.Module | Builder, batches: Any, options: dict[str, Any]
     """Return the scores of one network, or why there are none."""
     try:
         made = network if isinstance(network, nn.Module) else network()
-        if made is None:
-            raise InputError("the function that builds the network returned None")
+    except Exception as error:
+        return f"the function that builds the network fails ({type(error).__name__}: {error})"
+    if made is None:
+        return "the function that builds the network returned None"
+    try:
         return score(made, batches, **options)
     except InputError as error:
         return str(error)
