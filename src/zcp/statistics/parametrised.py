@@ -42,7 +42,7 @@ def drawn_by_reset(module: nn.Module) -> set[str]:
         return {*module._parameters}
     own = duplicate(module)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        for parameter in own.parameters(recurse=False):
+        for parameter in filter(torch.is_floating_point, own.parameters(recurse=False)):
             parameter.fill_(torch.nan)
         reset(own)
         return {name for name, p in own.named_parameters(recurse=False) if not p.isnan().any()}
