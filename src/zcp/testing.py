@@ -108,6 +108,8 @@ def _network() -> nn.Module:
 class _Shift(nn.Module):
     """Has a buffer that no forward moves."""
 
+    shift: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("shift", torch.full((CLASSES,), 0.5))

@@ -43,7 +43,8 @@ def drawn(batches: Any, count: int) -> list[Drawn]:
     """
     if isinstance(batches, Tensor | Mapping | str) or not isinstance(batches, Iterable):
         raise InputError("batches must be a list of one or more (inputs, labels) pairs, or a DataLoader")
-    gpus = range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)
+    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    gpus = range(torch.cuda.device_count() if started else 0)
     with kept_generators(gpus, _generators_of(batches)):
         taken = list(batches) if isinstance(batches, Sequence) else list(islice(batches, count))
     if not taken:
