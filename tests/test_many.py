@@ -33,7 +33,9 @@ def test_scores_ranks_and_reasons():
     assert [*table.index] == ["small", "large", "broken", "again"]
     assert dict(table["score"].loc["large", PROXIES]) == score(large(), DATA, PROXIES)
     assert table.loc["broken"].isna().all()
-    assert table.attrs["reasons"]["broken"] == {"": "RuntimeError: no such network"}
+    assert table.attrs["reasons"]["broken"] == {
+        "": "the function that builds the network fails (RuntimeError: no such network)"
+    }
     ranks = table["rank"]
     assert ranks["params"].tolist()[:2] == [2, 1]
     # Of condition numbers the smaller is the better.

@@ -91,12 +91,57 @@ def careless(s):
     return 1.0
 
 
+def shifting(s):
+    s.network.network[9].shift.zero_()
+    return 1.0
+
+
+def greedy(s):
+    s.loss(s.data.logits, s.batches[0][1]).backward()
+    return 1.0
+
+
+def greedier(s):
+    found = s.weights.pop()
+    return float(found.detach().abs().sum())
+
+
+def nothing(s):
+    s.data  # noqa: B018
+
+
+def several(s):
+    return torch.ones(3)
+
+
+def failing(s):
+    raise ValueError("too few weights")
+
+
+CAUSES = {
+    nothing: "the proxy returned NoneType, not a number",
+    several: r"the proxy returned a tensor \(3,\), not a number",
+    failing: r"the proxy fails \(ValueError: too few weights\)",
+}
+
+
 def test_what_a_proxy_may_not_do(own_registry):
     with pytest.raises(AssertionError, match="unstable gives another value when it is asked for again"):
         check_proxy(unstable)
     with pytest.raises(AssertionError, match="infinite gives inf on an ordinary network"):
         check_proxy(infinite)
-    check_proxy(careless)  # it is a copy that it changes
+    with pytest.raises(AssertionError, match=r"careless gives nan .*writes to the parameter 0\.weight"):
+        check_proxy(careless)
+
+    with pytest.raises(AssertionError, match=r"shifting .* writes to the buffer 9\.shift"):
+        check_proxy(shifting)
+    with pytest.raises(AssertionError, match=r"greedy changes what the proxies beside it read.*second"):
+        check_proxy(greedy)
+    with pytest.raises(AssertionError, match="greedier changes what the proxies beside it read"):
+        check_proxy(greedier)
+    for proxy, told in CAUSES.items():
+        with pytest.raises(AssertionError, match=f"gives nan on an ordinary network: {told}"):
+            check_proxy(proxy)
 
     @zcp.proxy(data=False, labels=False)
     def silent(s):

@@ -84,7 +84,15 @@ def _listed(batches: Any, count: int) -> Any:
 def _outcome(network: nn.Module | Builder, batches: Any, options: dict[str, Any]) -> Scores | str:
     """Return the scores of one network, or why there are none."""
     try:
-        return score(network if isinstance(network, nn.Module) else network(), batches, **options)
+        made = network if isinstance(network, nn.Module) else network()
+    except Exception as error:
+        return f"the function that builds the network fails ({type(error).__name__}: {error})"
+    if made is None:
+        return "the function that builds the network returned None"
+    try:
+        return score(made, batches, **options)
+    except InputError as error:
+        return str(error)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 

@@ -20,6 +20,7 @@ from zcp.statistics.transfer import Later
 #: Added to a singular value before its inverse by the reference.
 EPSILON = 1e-6
 
+ONE_BLOCK = "the network ran only one block, so no block follows another; name several in blocks=[...]"
 LITERAL = "the reference's arithmetic, in which rounding makes valid networks -inf; for comparison only"
 
 
@@ -54,7 +55,7 @@ def trainability(s: Statistics) -> Tensor | Later[Tensor]:
     """
     run = _blocks(s)
     if not run.products:
-        raise Undefined("the network ran only one block, so no block follows another")
+        raise Undefined(ONE_BLOCK)
     pairs = list(zip(run.products, run.cotangents, strict=True))
     gains, unchanged = [gain(q, r) for q, r in pairs], [is_unchanged(q, r) for q, r in pairs]
     return s.later(_mean_score, gains, unchanged)
@@ -139,7 +140,7 @@ def _entropies(s: Statistics, *, literal: bool = False) -> Tensor | Later[Tensor
 
 def _smallest_gain(entropies: Tensor) -> Tensor:
     if len(entropies) < 2:
-        raise Undefined("the network ran only one block, so no block follows another")
+        raise Undefined(ONE_BLOCK)
     gains = entropies.diff()
     # From -inf to -inf nothing is left to lose; the block that fell to -inf counts already.
     return torch.where(gains.isnan() & entropies[:-1].isneginf(), math.inf, gains).min()

@@ -23,8 +23,8 @@ def jacob_cov(s: Statistics) -> Tensor | Later[Tensor]:
     return s.later(_divergence, *_correlation(s))
 
 
-def _divergence(correlation: Tensor, norms: Tensor) -> Tensor:
-    shifted = eigenvalues(_defined(correlation, norms)) + EPSILON
+def _divergence(correlation: Tensor, norms: Tensor, total: Tensor) -> Tensor:
+    shifted = eigenvalues(_defined(correlation, norms, total)) + EPSILON
     terms: Tensor = torch.log(shifted) + 1 / shifted
     return -terms.sum()
 
@@ -40,11 +40,17 @@ def epe_nas(s: Statistics) -> Tensor | Later[Tensor]:
     """
     if s.data.logits.ndim != 2:
         raise Undefined(f"classes need logits (B, classes), the network gave {tuple(s.data.logits.shape)}")
-    return s.later(_by_class, *_correlation(s), s.batches[0][1], s.data.logits.shape[1])
+    labels = s.batches[0][1]
+    if labels.ndim != 1 or labels.is_floating_point():
+        raise Undefined(
+            f"the samples are compared by class, which needs integer labels (B,), not {labels.dtype} "
+            f"{tuple(labels.shape)}"
+        )
+    return s.later(_by_class, *_correlation(s), labels, s.data.logits.shape[1])
 
 
-def _by_class(correlation: Tensor, norms: Tensor, labels: Tensor, classes: int) -> Tensor:
-    logarithms = (_defined(correlation, norms).abs() + EPSILON).log()
+def _by_class(correlation: Tensor, norms: Tensor, total: Tensor, labels: Tensor, classes: int) -> Tensor:
+    logarithms = (_defined(correlation, norms, total).abs() + EPSILON).log()
     by_class = [logarithms[labels == c][:, labels == c] for c in torch.unique(labels)]
     sums = torch.stack([block.sum() for block in by_class])
     if classes <= 100:
@@ -53,18 +59,27 @@ def _by_class(correlation: Tensor, norms: Tensor, labels: Tensor, classes: int) 
     return (sums - sums[:, None]).abs().sum() / len(sums)
 
 
-def _correlation(s: Statistics) -> tuple[Tensor, Tensor]:
-    """Return the correlation matrix of the input gradients of the samples, (B, B), and norms, float64."""
+def _correlation(s: Statistics) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what the input gradients of the samples are, float64.
+
+    Returns:
+        Their correlation matrix (B, B), norms about their means (B, 1), and the sum of all absolute values.
+    """
     rows = s.input_gradient.double()
     centred = rows - rows.mean(dim=1, keepdim=True)
     norms = centred.norm(dim=1, keepdim=True)
     unit: Tensor = centred / norms
-    return unit.mm(unit.T), norms
+    return unit.mm(unit.T), norms, rows.abs().sum()
 
 
-def _defined(correlation: Tensor, norms: Tensor) -> Tensor:
+def _defined(correlation: Tensor, norms: Tensor, total: Tensor) -> Tensor:
+    if (norms == 0).any() and total > 0:
+        raise Undefined(
+            "the gradient of a sample is the same for all of its inputs, so that it correlates with no other"
+        )
     if (norms == 0).any():
         raise Undefined(
-            "the logits do not depend on the input (zero input gradient), so no correlation exists"
+            "the logits do not depend on the input (its gradient is zero, as in a dead network or where "
+            "no_grad or detach cuts it), so no correlation exists"
         )
     return correlation

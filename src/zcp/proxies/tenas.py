@@ -1,8 +1,8 @@
 """TE-NAS: trainability by the tangent kernel, expressivity by linear regions (Chen et al. 2021).
 
 The kernel is that of the sum of logits, on the first 16 samples of the first batch, in training mode (batch
-norm couples the samples, as in the reference), for all parameters with "weight" in their name. Neither loss
-nor labels take part.
+norm couples the samples, as in the reference), for all parameters with "weight" in their name, and (ours)
+for matrices of other names that are multiplied with activations. Neither loss nor labels take part.
 `zcp.proxies.population.te_nas_rank` is the form that ranks a population.
 """
 

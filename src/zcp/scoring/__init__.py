@@ -31,6 +31,7 @@ from zcp.statistics.copies import (
 from zcp.statistics.initialisation import untouched
 from zcp.statistics.losses import Loss
 from zcp.statistics.network import Draw, SeededDraw
+from zcp.statistics.refusals import require_scorable
 from zcp.statistics.surroundings import own_surroundings
 
 __all__ = ["Scores", "choose", "score"]
@@ -90,8 +91,8 @@ def score(
         `reasons` says why; an infinite score is one that its definition gives (the logarithm of zero).
 
     Raises:
-        InputError: if an argument cannot be used: unknown proxy, NaN in the inputs, labels out of range,
-            outputs whose logits cannot be told.
+        InputError: if an argument cannot be used: a network that is compiled or has no values, unknown proxy,
+            NaN in the inputs, labels out of range, outputs whose logits cannot be told.
         Undefined: if a proxy has no value, with `strict`.
 
     Example:
@@ -100,6 +101,7 @@ def score(
         >>> zcp.score(network, zcp.gaussian_batches("cifar10", 4), ["params"])["params"]
         0.011714
     """
+    require_scorable(network)
     chosen = choose(proxies)
     chosen += [formula_proxy(name, text) for name, text in (formulas or {}).items()]
     if init not in ("paper", "keep"):
@@ -179,7 +181,7 @@ def _bar(chosen: list[Proxy], progress: bool) -> Iterator[Callable[[], object]]:
 
 def _is_of_layout(reason: str) -> bool:
     """Tell whether a network failed because its activations lie with the channels last."""
-    return reason.startswith("RuntimeError") and any(
+    return "(RuntimeError: " in reason and any(
         word in reason for word in ("stride", "contiguous", "memory format", "memory_format")
     )
 
@@ -201,17 +203,30 @@ def _take_over(scores: Scores, others: Scores) -> None:
 def _tell_underflow(
     scores: Scores, workspace: Workspace, chosen: list[Proxy], run: Callable[..., Scores]
 ) -> None:
-    """Give a score of zero that is none in double precision as NaN, with the reason."""
-    zeros = [p for p in chosen if scores[p.name] == 0 and p.init != "none" and not p.expression]
+    """Give a score of zero that is none in double precision as NaN, with the reason.
+
+    Where there is one, what is missing or -inf because of a zero gets this reason too.
+    """
+    read = [p for p in chosen if p.init != "none" and not p.expression]
+    zeros = [p for p in read if scores[p.name] == 0 or _is_of_zero(scores.reasons.get(p.name, ""))]
     dtype = next((p.dtype for p in workspace.network.parameters()), torch.float64)
     if not zeros or dtype == torch.float64:
         return
     double = own_copy(workspace.network, workspace.device).double()
     found = run(Workspace(double, ENGINES["plain"]), zeros)
-    for name, value in found.items():
-        if value != 0 and math.isfinite(value):
-            scores[name] = math.nan
-            scores.reasons[name] = (
-                f"underflow: what is 0 in {dtype} is {value:.3g} in double precision; score network.double() "
-                "and inputs of doubles"
-            )
+    told = {name: value for name, value in found.items() if value != 0 and math.isfinite(value)}
+    if told and (infinite := [p for p in read if scores[p.name] == -math.inf]):
+        again = run(Workspace(double, ENGINES["plain"]), infinite)
+        told |= {name: value for name, value in again.items() if math.isfinite(value)}
+    for name, value in told.items():
+        before = "undefined" if math.isnan(scores[name]) else f"{scores[name]:g}"
+        scores[name] = math.nan
+        scores.reasons[name] = (
+            f"underflow: what is {before} in {dtype} is {value:.3g} in double precision; score "
+            "network.double() and inputs of doubles"
+        )
+
+
+def _is_of_zero(reason: str) -> bool:
+    """Tell whether a value is missing because what its definition divides by is zero."""
+    return "its gradient is zero" in reason or "kernel is zero" in reason or "are all zero" in reason

@@ -2,8 +2,10 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from traceback import walk_tb
 from typing import Any
 
 from torch import Tensor
@@ -11,6 +13,7 @@ from torch import Tensor
 from zcp.errors import InputError, Undefined
 from zcp.proxies.registry import Proxy, list_proxies
 from zcp.scoring.scores import Scores
+from zcp.scoring.watch import Watch, is_watched
 from zcp.statistics.adapted import Adapted
 from zcp.statistics.batches import Drawn, check_finite, finite
 from zcp.statistics.copies import Workspace
@@ -61,22 +64,37 @@ class Run:
         last = len(order)
         # Formulas last: they give up the graph that the others share.
         members = sorted(members, key=lambda p: last + 1 if p.expression else order.get(p.name, last))
-        start = time.perf_counter()
-        statistics = self._statistics(group, members)
-        scores.seconds[f"{group}_init"] = time.perf_counter() - start
         if group in self._drawn:
-            scores.seconds[f"{group}_init"] += self._each_draw
-        for proxy in members:
-            name = proxy.name
+            scores.seconds[f"{group}_init"] = self._each_draw
+        scores.passes[group] = Counter()
+        while members:
+            members = self._score_until_written(group, members)
+
+    def _score_until_written(self, group: str, members: list[Proxy]) -> list[Proxy]:
+        """Score proxies from shared passes; return those behind one that wrote to what they would read."""
+        scores, start = self.scores, time.perf_counter()
+        statistics, left = self._statistics(group, members), members
+        init = f"{group}_init"
+        scores.seconds[init] = scores.seconds.get(init, 0.0) + time.perf_counter() - start
+        for number, proxy in enumerate(members, 1):
+            name, left = proxy.name, members[number:]
+            watch = Watch(statistics) if is_watched(proxy) else None
             with statistics.reading(name) as needs:
                 self._record(name, partial(self._computed, proxy, statistics))
             self.tick()
-            scores.steps[name] = (f"{group}_init", *(f"{group}_{need}" for need in sorted(needs)), name)
-        self._marks[group] = statistics.marks
+            scores.steps[name] = (init, *(f"{group}_{need}" for need in sorted(needs)), name)
+            if watch and (written := watch.written()):
+                self._open.pop(name, None)
+                self._record(name, partial(_refuse, written))
+                self.workspace.discard()
+                break
+        self._marks.setdefault(group, []).extend(statistics.marks)
         self._checks += statistics.checks
         for step, counted in statistics.step_passes.items():
-            scores.step_passes[step if step in scores else f"{group}_{step}"] = counted
-        scores.passes[group] = statistics.passes
+            step = step if step in scores else f"{group}_{step}"
+            scores.step_passes[step] = scores.step_passes.get(step, Counter()) + counted
+        scores.passes[group] += statistics.passes
+        return left
 
     def _statistics(self, group: str, members: list[Proxy]) -> Statistics:
         second_order = any(proxy.second_order for proxy in members)
@@ -100,7 +118,7 @@ class Run:
 
     def _computed(self, proxy: Proxy, statistics: Statistics) -> float:
         """Return the score, NaN for the time being where it is left open."""
-        found = statistics.later(float, proxy.function(statistics))
+        found = statistics.later(_number, proxy.function(statistics))
         if not isinstance(found, Later):
             return found
         self._open[proxy.name] = found
@@ -125,6 +143,10 @@ class Run:
             self.scores.seconds[name] += time.perf_counter() - start
 
 
+def _refuse(written: str) -> float:
+    raise Undefined(f"the proxy writes to {written}; let it work on a copy, such as copy.deepcopy(s.network)")
+
+
 def _value(compute: Callable[[], float]) -> tuple[float, str]:
     """Return (score, reason); the reason is empty for a finite score."""
     try:
@@ -134,15 +156,40 @@ def _value(compute: Callable[[], float]) -> tuple[float, str]:
     except Undefined as error:
         return math.nan, str(error)
     except Exception as error:
+        # A network that fails must cost neither the other proxies nor the other networks of a collection.
+        reason = f"{_who(error)} fails ({type(error).__name__}: {' '.join(str(error).split())})"
         # The frames hold the tensors of a pass that failed.
         error.__traceback__ = None
-        # A network that fails must cost neither the other proxies nor the other networks of a collection.
-        return math.nan, f"{type(error).__name__}: {error}"
+        return math.nan, reason
     if math.isinf(value):
         return value, "the definition gives an infinite value (a logarithm of zero or an overflow)"
     if math.isnan(value):
         return value, "the arithmetic gave NaN (non-finite activations or gradients)"
     return value, ""
+
+
+def _number(found: Any) -> float:
+    try:
+        return float(found)
+    except (TypeError, ValueError, RuntimeError) as error:
+        what = f"a tensor {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        raise Undefined(
+            f"the proxy returned {what}, not a number; return a float or a tensor of one element"
+        ) from error
+
+
+def _who(error: Exception) -> str:
+    """Tell whose code failed: the network's own forward, a pass on it, or the proxy."""
+    places = [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
+    known = getattr(error, "zcp_who", "")  # of an error that is raised once more
+    if not known:
+        known = "the proxy"
+        if any(code.co_name == "_call_impl" for code in places):
+            known = "the network's forward"
+        elif any("zcp/statistics" in code.co_filename.replace("\\", "/") for code in places):
+            known = "a pass of the network"
+        error.zcp_who = known  # type: ignore[attr-defined]
+    return known
 
 
 def inputs_of(workspace: Workspace) -> list[Tensor]:

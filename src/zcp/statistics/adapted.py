@@ -203,9 +203,15 @@ class _InPlaceOf(TorchFunctionMode):
 
 
 def arguments_of(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return (positional, keyword) arguments: of a tensor, a sequence or a mapping."""
+    """Return (positional, keyword) arguments: of a tensor, a sequence or a mapping.
+
+    Raises:
+        InputError: if it is none of these.
+    """
     if isinstance(inputs, Mapping):
         return (), dict(inputs)
+    if not isinstance(inputs, Tensor | Sequence):
+        raise InputError(f"inputs are a tensor, a sequence or a mapping, not a {type(inputs).__name__}")
     return (inputs,) if isinstance(inputs, Tensor) else tuple(inputs), {}
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from zcp.errors import InputError
+from zcp.statistics.surroundings import kept_generators
 
 #: Keys of a mapping that hold the targets.
 TARGETS = ("labels", "label", "targets", "target")
@@ -30,6 +31,9 @@ class Drawn(NamedTuple):
 def drawn(batches: Any, count: int) -> list[Drawn]:
     """Return all batches of a list, or the first `count` of a loader, which is iterated once.
 
+    The generators that a loader shuffles by, its own or the global ones, are put back: it gives the same
+    batches at the next call.
+
     Args:
         batches: of pairs (inputs, targets), or of mappings that hold the targets under one of `TARGETS`.
         count: how many the proxies read.
@@ -39,10 +43,21 @@ def drawn(batches: Any, count: int) -> list[Drawn]:
     """
     if isinstance(batches, Tensor | Mapping | str) or not isinstance(batches, Iterable):
         raise InputError("batches must be a list of one or more (inputs, labels) pairs, or a DataLoader")
-    taken = list(batches) if isinstance(batches, Sequence) else list(islice(batches, count))
+    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    gpus = range(torch.cuda.device_count() if started else 0)
+    with kept_generators(gpus, _generators_of(batches)):
+        taken = list(batches) if isinstance(batches, Sequence) else list(islice(batches, count))
     if not taken:
         raise InputError("batches must be a list of one or more (inputs, labels) pairs")
     return [_pair(number, batch) for number, batch in enumerate(taken)]
+
+
+def _generators_of(loader: Any) -> set[torch.Generator]:
+    """Return the generators that a loader and its samplers were given."""
+    samplers = [getattr(loader, name, None) for name in ("sampler", "batch_sampler")]
+    holders = [loader, *samplers, *(getattr(each, "sampler", None) for each in samplers)]
+    found = {getattr(each, "generator", None) for each in holders}
+    return {each for each in found if isinstance(each, torch.Generator)}
 
 
 def _pair(number: int, batch: Any) -> Drawn:

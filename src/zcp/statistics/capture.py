@@ -65,10 +65,10 @@ def forward(network: nn.Module, inputs: Tensor, kinds: Sequence[str] = KINDS, **
     if not kinds and not any(asked.values()) and asked.get("copies", False) is not None:
         return Pass(inputs, check_logits(network(inputs)), [])
     recorder = Recorder(kinds, **asked)
-    handles: list[RemovableHandle] = []
+    handles: list[RemovableHandle] = recorder.hide(network)
     # Who reads modules differentiates, and a hook for each of hundreds of modules takes its time.
     if kinds and not asked.get("take") and torch.is_grad_enabled():
-        handles = [
+        handles += [
             module.register_forward_hook(partial(recorder.name, kind))
             for module in network.modules()
             for known, kind in NAMED.items()
@@ -108,11 +108,18 @@ def gradients(
         return []
     if not outputs.requires_grad:
         return [torch.zeros_like(tensor) for tensor in wrt]
-    found = torch.autograd.grad(
-        outputs.sum(),
-        list(wrt),
-        retain_graph=keep_graph or create_graph,
-        create_graph=create_graph,
-        allow_unused=True,
+    # What a network computes under `no_grad` takes no part.
+    wanted = [tensor for tensor in wrt if tensor.requires_grad]
+    found = iter(
+        torch.autograd.grad(
+            outputs.sum(),
+            wanted,
+            retain_graph=keep_graph or create_graph,
+            create_graph=create_graph,
+            allow_unused=True,
+        )
+        if wanted
+        else ()
     )
-    return [torch.zeros_like(t) if g is None else g for t, g in zip(wrt, found, strict=True)]
+    each = ((tensor, next(found) if tensor.requires_grad else None) for tensor in wrt)
+    return [torch.zeros_like(tensor) if gradient is None else gradient for tensor, gradient in each]

@@ -105,6 +105,10 @@ class Workspace:
             _put_back(self._own, self.network, strides)
         return self._own
 
+    def discard(self) -> None:
+        """Forget the copy that serves again, because someone changed it."""
+        self._own = None
+
 
 def lay_out(network: nn.Module, engine: Engine) -> nn.Module:
     """Give every tensor of a network with four dimensions the engine's layout, in place, and return it."""

@@ -5,12 +5,15 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
+from zcp.errors import InputError
 from zcp.statistics.adapted import arguments_of
 from zcp.statistics.calls import Call
 from zcp.statistics.copies import materialised, own_copy, unwrapped
 from zcp.statistics.recorder import Recorder
+from zcp.statistics.refusals import require_scorable
 
 
 def multiply_accumulates(call: Call) -> int:
@@ -22,7 +25,7 @@ def multiply_accumulates(call: Call) -> int:
     if call.kind == "convolution":
         assert call.weight is not None
         transposed = "transpose" in call.function.__name__
-        return (call.input if transposed else call.output).numel() * call.weight[0].numel()
+        return (call.input if transposed else call.output).numel() * call.weight.shape[1:].numel()
     if call.kind == "attention":
         query, key, value = (
             _given(call, place, name) for place, name in enumerate(("query", "key", "value"))
@@ -84,22 +87,26 @@ def flops(network: nn.Module, inputs: Any) -> Flops:
     """Count the multiply-accumulates of convolutions, linear layers, matrix products and attention.
 
     As PyTorch's `FlopCounterMode` counts, by half: it counts two for each, and none for fused attention on a
-    CPU. Biases, norms, activations, pooling and softmax do not count. The proxy `flops` is that of one
-    sample, with biases.
+    CPU. Biases, norms, activations, pooling and softmax do not count, and neither does what computes the
+    weight of a layer (`weight_norm`, `spectral_norm`, `orthogonal`), of which the counter takes the products:
+    a layer has the operations that it has once its weight is folded. The proxy `flops` is that of one sample,
+    with biases.
 
     Args:
-        network: any module; a copy of it runs, in evaluation mode.
+        network: any module; a copy of it runs, in evaluation mode. It may be on the meta device.
         inputs: a tensor, a sequence of positional arguments, or a mapping of keyword ones; all samples count.
 
     Raises:
-        InputError: if the network cannot be copied.
+        InputError: if the network cannot be copied, or fails on these inputs.
 
     Example:
         >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(288, 10))
         >>> flops(network, torch.zeros(1, 3, 8, 8))
         Flops(total=10656, by_module={'0': 7776, '2': 2880})
     """
-    args, kwargs = arguments_of(inputs)
+    require_scorable(network, values=False)
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to(device), arguments_of(inputs))
     own = own_copy(materialised(unwrapped(network), args, kwargs)).eval()
     names = {module: name for name, module in own.named_modules()}
     running, counts = [""], dict[str, int]()
@@ -115,6 +122,11 @@ def flops(network: nn.Module, inputs: Any) -> Flops:
     for module in own.modules():
         module.register_forward_pre_hook(lambda module, _args: running.append(names[module]))
         module.register_forward_hook(end, always_call=True)
-    with torch.no_grad(), Recorder(arguments=True, biases=False, take=take):
-        own(*args, **kwargs)
+    recorder = Recorder(arguments=True, biases=False, take=take)
+    recorder.hide(own)
+    try:
+        with torch.no_grad(), recorder:
+            own(*args, **kwargs)
+    except Exception as error:
+        raise InputError(f"the network fails on these inputs ({type(error).__name__}: {error})") from error
     return Flops(sum(counts.values()), counts)

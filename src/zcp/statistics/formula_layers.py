@@ -294,7 +294,8 @@ class _Layers:
                 if group.needs(name):
                     # An expanded zero stands for what is to come, should it not come.
                     awaited[-1][name] = tensor.new_zeros(()).expand(tensor.shape)
-                    hooks.append(_listen(group, number, awaited[-1], name, tensor))
+                    if tensor.requires_grad:
+                        hooks.append(_listen(group, number, awaited[-1], name, tensor))
 
         inputs, labels = _inputs(s, which)
         try:

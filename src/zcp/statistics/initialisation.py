@@ -73,43 +73,54 @@ def _fill(network: nn.Module, seed: int, std: Callable[[nn.Module, Tensor], floa
 def _draw_others(network: nn.Module, seed: int) -> None:
     """Draw the parameters of modules that do not say how: N(0, 0.02) for two dimensions or more, zero biases.
 
-    These are tokens, positions and matrices of modules of one's own. The deviation is that of ViT and BERT;
-    that it serves for all of these is ours, and so for vectors that are not called a scale and whose values
-    differ. What else has one dimension stays as it is: `untouched`.
+    These are tokens, positions and matrices of modules of one's own, and what the reset of a module leaves.
+    The deviation is that of ViT and BERT; that it serves for all of these is ours, and so for vectors whose
+    values differ. Such a vector that is called a scale becomes 1, as those of norms. What else has one
+    dimension, or none, stays as it is: `untouched`.
     """
     for name, parameter in _without_reset(network):
-        if parameter.ndim > 1 or _is_vector(name, parameter):
+        if name.endswith("bias") and parameter.ndim < 2:
+            parameter.zero_()
+        elif parameter.ndim == 1 and _is_scale(name) and _differ(parameter):
+            parameter.fill_(1)
+        elif parameter.ndim > 1 or _differ(parameter):
             draw = torch.randn(parameter.shape, generator=generator(seed, name), dtype=torch.float32)
             parameter.copy_(OTHERS * draw)
-        elif name.endswith("bias"):
-            parameter.zero_()
 
 
 def _without_reset(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield the parameters that no module draws itself, by name."""
     for prefix, module in network.named_modules():
-        if not parametrised.has_reset(module):
-            for name, parameter in module.named_parameters(recurse=False):
+        drawn = parametrised.drawn_by_reset(module) if module._parameters else set()
+        for name, parameter in module.named_parameters(recurse=False):
+            if name not in drawn:
                 yield f"{prefix}.{name}", parameter
 
 
 def untouched(network: nn.Module) -> list[str]:
-    """Return the names of the parameters that no initialisation draws: scales of modules of one's own."""
-    parameters = _without_reset(network)
-    left = (n for n, p in parameters if p.ndim < 2 and not n.endswith("bias") and not _is_vector(n, p))
+    """Return the names of the parameters that no initialisation draws, those of modules of one's own.
+
+    They are single numbers, and vectors of one value that are no biases, such as scales.
+    """
+    left = [n for n, p in _without_reset(network) if p.ndim < 2 and not n.endswith("bias") and not _differ(p)]
     return [name.removeprefix(".") for name in left]
 
 
-def _is_vector(name: str, parameter: Tensor) -> bool:
-    scale = any(word in name.rpartition(".")[2] for word in ("weight", "scale", "gamma"))
-    return parameter.ndim == 1 and not scale and bool((parameter != parameter[:1]).any())
+def _is_scale(name: str) -> bool:
+    return any(word in name.rpartition(".")[2] for word in ("weight", "scale", "gamma", "gain"))
+
+
+def _differ(parameter: Tensor) -> bool:
+    return parameter.ndim > 0 and bool((parameter != parameter[:1]).any())
 
 
 def _fan_in(weight: Tensor) -> int:
-    return weight[0].numel()
+    # At least one: a weight without elements has nothing to draw.
+    return max(weight.shape[1:].numel(), 1)
 
 
 def _fan_out(weight: Tensor) -> int:
-    return weight.shape[0] * weight[0, 0].numel()
+    return max(weight.shape[0] * weight.shape[2:].numel(), 1)
 
 
 def _normal(network: nn.Module, seed: int) -> None:

@@ -39,6 +39,11 @@ class Lazy:
         """Time spent in each lazy attribute and reader, in seconds, exclusive."""
         return read_marks(self.marks)
 
+    @property
+    def computed(self) -> dict[str, Any]:
+        """The values that were read so far, by name."""
+        return dict(self._values)
+
     @contextmanager
     def reading(self, name: str) -> Iterator[set[str]]:
         """Charge the block's own time to `name`; the set that it yields receives what it reads."""

@@ -327,7 +327,10 @@ class Statistics(Lazy):
         """Gradients of the loss for all parameters, on noise with random labels."""
         logits = self.forward(self.network, self.noise("x", self.batches[0][0].shape), ()).logits
         loss = self.loss(logits, self.random_targets("labels", logits))
-        return self.gradients(loss, list(self.network.parameters()))
+        parameters = list(self.network.parameters())
+        if not parameters:
+            raise Undefined("the network has no parameters, so there is no gradient with respect to them")
+        return self.gradients(loss, parameters)
 
     @lazy
     def few(self) -> Pass:

@@ -12,6 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from zcp.errors import InputError
+from zcp.statistics.copies import duplicate
+
 #: Iterations that `spectral_norm` begins with.
 ITERATIONS = 15
 
@@ -28,11 +31,41 @@ def _reset_of(module: nn.Module) -> Callable[[], None] | None:
     return None
 
 
+def drawn_by_reset(module: nn.Module) -> set[str]:
+    """Return the names of the own parameters of a module that its reset, or its owner, gives values.
+
+    PyTorch's modules draw all of theirs. Of any other a copy without values is reset, to see which get some.
+    """
+    if not has_reset(module):
+        return set()
+    if type(module).__module__.startswith("torch.") or parametrize.is_parametrized(module):
+        return {*module._parameters}
+    own = duplicate(module)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        for parameter in filter(torch.is_floating_point, own.parameters(recurse=False)):
+            parameter.fill_(torch.nan)
+        reset(own)
+        return {name for name, p in own.named_parameters(recurse=False) if not p.isnan().any()}
+
+
 def reset(module: nn.Module) -> None:
-    """Let a module draw its parameters as it does when it is made."""
-    function = _reset_of(module)
-    if function is None:
+    """Let a module draw its parameters as it does when it is made.
+
+    Raises:
+        InputError: if it cannot.
+    """
+    if (function := _reset_of(module)) is None:
         return
+    try:
+        _reset(module, function)
+    except Exception as error:
+        raise InputError(
+            f"{type(module).__name__}.{function.__name__}() fails ({type(error).__name__}: {error}), so its "
+            'weights cannot be drawn anew; let it work without arguments, or pass init="keep"'
+        ) from error
+
+
+def _reset(module: nn.Module, function: Callable[[], None]) -> None:
     if parametrize.is_parametrized(module):
         names = list(module.parametrizations)  # type: ignore[arg-type]
         with parametrize.cached():

@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.utils.parametrize import ParametrizationList
 from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
 
 from zcp.statistics.calls import Call, is_parameter
 from zcp.statistics.operations import COMPOSED, KINDS, LAYERS, OPERATIONS, TWICE, WEIGHTED, Operation
@@ -65,6 +67,7 @@ class Recorder(TorchFunctionMode):
         self._take = take or self.calls.append
         self._last: Call | None = None
         self._composed = False
+        self._hidden = 0
         self._sources: dict[Tensor, tuple[Tensor, int]] = {}
         self._compared = Compared()
         self._open: tuple[Call, Tensor] | None = None  # a layer that may yet get its bias, what it returned
@@ -89,6 +92,8 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         """Run a function of PyTorch, and keep what it saw if it is an operation."""
         kwargs = kwargs or {}
+        if self._hidden:
+            return func(*args, **kwargs)
         operation = OPERATIONS.get(func)
         if operation is not None:
             return self._run(operation, func, args, kwargs)
@@ -145,7 +150,9 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         kind, given, weight, channels, _ = reading
         may_overwrite = kind == "activation" and _may_overwrite(func, args, kwargs)
-        if kind not in self.kinds and not self.copies:
+        # A layer without elements adds nothing that could be looked at.
+        is_seen = kind in self.kinds and not (isinstance(weight, Tensor) and not weight.numel())
+        if not is_seen and not self.copies:
             if may_overwrite and self.copies is None:
                 _require_no_gradient(given)
             return self._evaluate(func, args, kwargs)
@@ -165,7 +172,7 @@ class Recorder(TorchFunctionMode):
         # Who calls an activation in place may read what it was given, and not what it returns.
         in_place = result is entered is not given
         result = given.copy_(output) if in_place else self._returned(output, result)
-        if kind in self.kinds:
+        if is_seen:
             self._keep(call, operation, args, kwargs, result)
         return result
 
@@ -230,6 +237,29 @@ class Recorder(TorchFunctionMode):
             with sdpa_kernel(SDPBackend.MATH):
                 return func(*args, **kwargs)
         return TWICE.get(func, func)(*args, **kwargs)
+
+    def hide(self, network: nn.Module) -> list[RemovableHandle]:
+        """Do not see what computes the weights of parametrised layers: it works on no activations.
+
+        Returns:
+            The hooks that this needs; the caller removes them.
+        """
+
+        def begin(*_: Any) -> None:
+            self._hidden += 1
+
+        def end(*_: Any) -> None:
+            self._hidden -= 1
+
+        return [
+            handle
+            for module in network.modules()
+            if isinstance(module, ParametrizationList)
+            for handle in (
+                module.register_forward_pre_hook(begin),
+                module.register_forward_hook(end, always_call=True),
+            )
+        ]
 
     def name(self, kind: str, module: nn.Module, _args: Any, _output: Any) -> None:
         """Tell, as a forward hook, which module the last operation was."""

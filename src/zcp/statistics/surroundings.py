@@ -1,7 +1,7 @@
 """The state of PyTorch around a network while it is scored: its modes, generators and precision."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -29,11 +29,26 @@ def own_surroundings(network: nn.Module, device: str | torch.device | None = Non
         for kind in kinds:
             stack.enter_context(torch.autocast(kind, enabled=False))
         # Dropout and the like draw from the global generators.
-        stack.enter_context(torch.random.fork_rng(devices=devices))
-        stack.callback(random.setstate, random.getstate())
-        stack.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002 - networks draw from it
+        stack.enter_context(kept_generators(devices))
         stack.enter_context(_full_precision())
         stack.enter_context(without_checkpoints())
+        yield
+
+
+@contextmanager
+def kept_generators(devices: Iterable[int], own: Iterable[torch.Generator] = ()) -> Iterator[None]:
+    """Put the global generators of PyTorch, NumPy and Python back after the block.
+
+    Args:
+        devices: GPUs whose generators are among them.
+        own: further generators.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(devices=list(devices)))
+        stack.callback(random.setstate, random.getstate())
+        stack.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002 - networks draw from it
+        for generator in own:
+            stack.callback(generator.set_state, generator.get_state())
         yield
 
 

@@ -1,9 +1,11 @@
 """Which parameters are weights: what convolutions, linear layers and products multiply activations with.
 
-A weight is a leaf: behind `weight_norm` or `spectral_norm` the direction that is normalised (its scale has
-one number a channel, as that of a batch norm), in `nn.MultiheadAttention` the packed matrix. Embeddings,
-tokens, positions and norms have parameters and no weights, unless a product reads them, as the tied embedding
-of a language model.
+A weight is a leaf parameter, which an optimiser would move. Of a layer whose weight is computed it is what
+it is computed from: the direction of `weight_norm` (the scale has one number a channel, as that of a batch
+norm), the matrix that `spectral_norm`, `orthogonal` or pruning begins with. Its norm and its gradient are its
+own, so they are not those of the same network with the computed weight folded in. In `nn.MultiheadAttention`
+it is the packed matrix. Embeddings, tokens, positions and norms have parameters and no weights, unless a
+product reads them, as the tied embedding of a language model.
 """
 
 from collections.abc import Callable, Iterator
