@@ -137,7 +137,7 @@ class _Rewriter:
         given = self._given(node)
         if self.operators[node] == "mat_mul" and () not in given:
             (left, right), (rows, width) = self.arguments[node], OPERATORS["mat_mul"].shape(given)
-            if rows > 1 and count <= width and self.free[right]:
+            if count <= width and self.free[right]:
                 need = OPERATORS["mat_mul"].need(count, given)[0]
                 columns = self.viewed(right, f"{COLUMNS}{count}")
                 return Expression("mat_mul", (self.ordered(left, need), columns))
