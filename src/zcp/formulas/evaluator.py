@@ -210,7 +210,7 @@ class Evaluation:
             index, value = settled.pop()
             if index in self.program.roots:
                 count = self.plan.counts[index]
-                self._means[index] = torch.cat([each[:, :count].mean(1) for each in _parts(value)])
+                self._means[index] = _together([each[:, :count].mean(1) for each in _parts(value)])
             if not self._unread[index]:
                 continue
             self._values[index] = value
@@ -230,7 +230,8 @@ class Evaluation:
     def _compute(self, index: int) -> Rows:
         value: Rows
         if part := self.plan.fused.get(index):
-            leaves = [torch.cat(_parts(self._values[leaf])) for leaf in part.leaves]
+            # On a device with kernels all values are brought together.
+            leaves = [_together(self._values[leaf]) for leaf in part.leaves]
             text = source(part.expression, part.ending)
             twin = partial(one_by_one, part, leaves)
             value = kernels.fused(text, part.ending, leaves, part.elements, twin)
@@ -275,6 +276,11 @@ def _parts(value: Rows) -> list[Tensor]:
     return [value] if isinstance(value, Tensor) else value
 
 
+def _together(value: Rows) -> Tensor:
+    parts = _parts(value)
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
 def _of_layer(value: Rows, layer: int) -> Tensor:
     if isinstance(value, list):
         return value[layer]
@@ -282,10 +288,8 @@ def _of_layer(value: Rows, layer: int) -> Tensor:
 
 
 def joined(layers: list[Tensor]) -> Rows:
-    """Return the values of layers, (1, elements) each, together unless they are large."""
-    if len(layers) == 1:
-        return layers[0]
-    return layers if layers[0].shape[1] >= APART else torch.cat(layers)
+    """Return the values of layers together, unless they are large; what is together already stays so."""
+    return layers if len(layers) > 1 and layers[0].shape[1] >= APART else _together(layers)
 
 
 def leading(tensor: Tensor, count: int) -> Tensor:
