@@ -113,6 +113,11 @@ def lay_out(network: nn.Module, engine: Engine) -> nn.Module:
 
 def duplicate(network: nn.Module) -> nn.Module:
     """Return a copy of a network; activations that it stored are copied without their graph."""
+    try:
+        return copy.deepcopy(network)
+    except RuntimeError:
+        # Only what has a graph cannot be copied; to look for it first takes half as long as a copy.
+        pass
     stored = (leaf for module in network.modules() for leaf in tree_leaves(list(vars(module).values())))
     tensors = [each for each in stored if isinstance(each, Tensor) and not each.is_leaf]
     return copy.deepcopy(network, {id(each): each.detach().clone() for each in tensors})
@@ -209,6 +214,7 @@ def _put_back(own: nn.Module, network: nn.Module, strides: bool) -> None:
         with torch.no_grad():
             torch._foreach_copy_(mine, theirs)
     for module, source in zip(own.modules(), network.modules(), strict=True):
-        for name, buffer in source.named_buffers(recurse=False):
-            setattr(module, name, buffer.detach().clone().to(getattr(module, name).device))
+        for name, buffer in source._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = buffer.detach().clone().to(getattr(module, name).device)
         module.training = source.training
