@@ -94,7 +94,8 @@ def units_of_rounds(
     measure(networks[:1])  # what is set up once
     rounds = pd.concat([total_units(measure(networks)).iloc[-1:] for _ in range(repeats)])
     units = rounds.drop(columns=["networks", "n", "unit"])
-    print(f"    batch {batch}, {len(networks)} networks, {repeats} rounds (asked: at most {most:g})")
+    asked = "" if floors else f" (asked: at most {most:g})"
+    print(f"    batch {batch}, {len(networks)} networks, {repeats} rounds{asked}")
     for name, reached in units.items():
         print(f"        {name}: median {reached.median():.2f}, {reached.min():.2f} to {reached.max():.2f}")
     return bool(units.iloc[:, 0].median() <= most)
