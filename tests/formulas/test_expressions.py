@@ -12,6 +12,7 @@ from reference.greenmachine import OPERATORS as PLAIN
 
 from zcp import InputError
 from zcp.formulas import OPERATORS, Evaluation, Expression, Program, parse, read_formulas
+from zcp.formulas.evaluator import joined, leading
 from zcp.formulas.views import rewrite
 from zcp.statistics.eznas_triples import FEATURES as TRIPLE_FEATURES
 from zcp.statistics.formula_layers import FEATURES
@@ -291,6 +292,27 @@ def test_any_formula_on_any_shapes_gives_a_number(tree, shapes):
     (value,), run = evaluate([str(tree)], **features)
     assert isinstance(value, float)
     assert not run._values
+
+
+@pytest.mark.parametrize("label", read_formulas("greenmachine"))
+def test_layers_apart_are_those_that_come_together(label, monkeypatch):
+    program = Program([parse(read_formulas("greenmachine")[label], FEATURES)])
+    kinds = {"wt": (4, 4, 3, 3), "grad": (4, 4, 3, 3)}
+    shapes = {name: kinds.get(FEATURES[name][1], (6, 4, 5, 5)) for name in program.features}
+
+    def means(smallest):
+        monkeypatch.setattr("zcp.formulas.evaluator.APART", smallest)
+        normals = [lambda _, shape: torch.ones(shape)] * 2
+        run = Evaluation(program, shapes, torch.empty(0, dtype=torch.float64), *normals)
+        for seed, name in enumerate(sorted(name for name in shapes if run.needs(name))):
+            layers = [tensors(shapes[name], seed + 100 * layer) for layer in range(2)]
+            run.take(name, joined([leading(each, run.needs(name))[None] for each in layers]))
+        assert not run._values
+        return [value for (value,) in run.by_layer()]
+
+    together = means(math.inf)
+    for smallest in (1, 50):
+        assert means(smallest) == pytest.approx(together, rel=1e-9)
 
 
 def test_what_only_the_host_computes_is_held_until_then(monkeypatch):

@@ -32,10 +32,11 @@ def value(tree, values):
     ("text", "expected"),
     [
         ("less_than_zero(greater_than(a, b))", "zeros_like(greater_than(a, b))"),
-        ("frobenius_norm(normalize(a))", "standardised_norm(a, deviation(a))"),
+        ("frobenius_norm(normalize(a))", "standardised_norm(a, range(a))"),
+        ("deviation(heaviside(a))", "deviation_of_tests(heaviside(a), normalized_sum(heaviside(a)))"),
         (
             "sum(b, sigmoid(frobenius_norm(normalize(a))))",
-            "sum(b, sigmoid(standardised_norm(a, deviation(a))))",
+            "sum(b, sigmoid(standardised_norm(a, range(a))))",
         ),
     ],
 )

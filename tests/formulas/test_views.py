@@ -70,6 +70,11 @@ def test_what_is_read_how(text, expected):
     assert rewritten(text, a=IMAGE, b=IMAGE, c=(3, 2)) == expected
 
 
+def test_of_a_row_times_a_matrix_the_first_columns_are_read():
+    found = rewritten("max(mat_mul(c, subtract(a, b)), c)", a=IMAGE, b=IMAGE, c=(3,))
+    assert found == "max(mat_mul(c, subtract(a@columns3, b@columns3)), c)"
+
+
 @pytest.mark.parametrize("label", read_formulas("greenmachine"))
 def test_the_printed_formulas_keep_their_values(label):
     tree = parse(read_formulas("greenmachine")[label], FEATURES)

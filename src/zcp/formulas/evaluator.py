@@ -20,8 +20,12 @@ from zcp.formulas.tree import Expression
 
 #: Gives standard normal values for the text of an expression and a shape.
 Normal = Callable[[str, Shape], Tensor]
+#: Values of all layers: (layers or 1, elements), or one by one where they are large: (1, elements) each.
+Rows = Tensor | list[Tensor]
 #: Plans that a program remembers; thousands of networks have as many shapes.
 MOST_PLANS = 64
+#: Elements from which on it costs more to bring the values of layers together than to work on each.
+APART = 2**15
 
 
 class Program:
@@ -140,7 +144,7 @@ class Evaluation:
         self.like, self.layers, self._normals = like, len(normals), normals
         self._held: list[int] = []  # what only the host computes, with all its arguments there
         self._means: dict[int, Tensor] = {}
-        self._values: dict[int, Tensor] = {}
+        self._values: dict[int, Rows] = {}
         self._unread = [list(readers) for readers in self.plan.readers]
         self._missing = [len(reads) for reads in self.plan.reads]
         for index, operator in enumerate(program.operators):
@@ -166,7 +170,7 @@ class Evaluation:
     @property
     def pending(self) -> list[Tensor]:
         """What the host has to fetch, in order to `resume`, once all features were offered on a device."""
-        return [*self._means.values(), *self._values.values()]
+        return [*self._means.values(), *(v for v in self._values.values() if isinstance(v, Tensor))]
 
     def resume(self, fetched: Sequence[Tensor]) -> Self:
         """Go on with what was `pending`, now on the CPU, and return this evaluation with its results."""
@@ -195,17 +199,18 @@ class Evaluation:
             self.take(feature, (flat[0][None] if alone else torch.stack(flat)).to(self.like.dtype))
 
     @torch.no_grad()
-    def take(self, feature: str, rows: Tensor) -> None:
-        """Take a feature that is read, of all layers: (layers, as many elements as it needs)."""
+    def take(self, feature: str, rows: Rows) -> None:
+        """Take a feature that is read, of all layers: (layers, as many elements as it needs), or a list."""
         self._settle(self.program.features[feature], rows)
 
-    def _settle(self, index: int, value: Tensor) -> None:
+    def _settle(self, index: int, value: Rows) -> None:
         """Record the value of a node, then compute the readers that waited for nothing else."""
         settled = [(index, value)]
         while settled:
             index, value = settled.pop()
             if index in self.program.roots:
-                self._means[index] = value[:, : self.plan.counts[index]].mean(1)
+                count = self.plan.counts[index]
+                self._means[index] = _together([each[:, :count].mean(1) for each in _parts(value)])
             if not self._unread[index]:
                 continue
             self._values[index] = value
@@ -222,9 +227,11 @@ class Evaluation:
     def _waits(self, index: int) -> bool:
         return self.like.device.type != "cpu" and OPERATORS[self.program.operators[index] or ""].host
 
-    def _compute(self, index: int) -> Tensor:
+    def _compute(self, index: int) -> Rows:
+        value: Rows
         if part := self.plan.fused.get(index):
-            leaves = [self._values[leaf] for leaf in part.leaves]
+            # On a device with kernels all values are brought together.
+            leaves = [_together(self._values[leaf]) for leaf in part.leaves]
             text = source(part.expression, part.ending)
             twin = partial(one_by_one, part, leaves)
             value = kernels.fused(text, part.ending, leaves, part.elements, twin)
@@ -234,13 +241,18 @@ class Evaluation:
             self._release(argument, index)
         return value
 
-    def _apply(self, index: int) -> Tensor:
+    def _apply(self, index: int) -> Rows:
         program, plan = self.program, self.plan
-        given = [self._values.get(a, self.like) for a in program.arguments[index]]
+        reads = plan.reads[index]
+        given = [self._values[a] if a in reads else self.like for a in program.arguments[index]]
         shapes = [shape for a in program.arguments[index] if (shape := plan.shapes[a]) is not None]
         operator = OPERATORS[program.operators[index] or ""]
         maker = _Maker(self.like, partial(self._draw, program.nodes[index]))
-        return operator.compute(given, shapes, plan.counts[index], maker)
+        count, together = plan.counts[index], [each for each in given if isinstance(each, Tensor)]
+        if len(together) == len(given):
+            return operator.compute(together, shapes, count, maker)
+        layers = [[_of_layer(each, layer) for each in given] for layer in range(self.layers)]
+        return joined([operator.compute(each, shapes, count, maker) for each in layers])
 
     def _draw(self, node: Expression, shape: Shape) -> Tensor:
         return torch.stack([normal(str(node), shape).reshape(-1) for normal in self._normals])
@@ -252,11 +264,32 @@ class Evaluation:
         if not unread:
             del self._values[index]
             return
-        half = self._values[index].shape[1] // 2
+        parts = _parts(self._values[index])
+        half = parts[0].shape[1] // 2
         if self.plan.reads[reader][index] > half:
             rest = max(self.plan.reads[other][index] for other in unread)
             if rest < half:
-                self._values[index] = self._values[index][:, :rest].clone()
+                self._values[index] = joined([part[:, :rest].clone() for part in parts])
+
+
+def _parts(value: Rows) -> list[Tensor]:
+    return [value] if isinstance(value, Tensor) else value
+
+
+def _together(value: Rows) -> Tensor:
+    parts = _parts(value)
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _of_layer(value: Rows, layer: int) -> Tensor:
+    if isinstance(value, list):
+        return value[layer]
+    return value if len(value) == 1 else value[layer : layer + 1]
+
+
+def joined(layers: list[Tensor]) -> Rows:
+    """Return the values of layers together, unless they are large; what is together already stays so."""
+    return layers if len(layers) > 1 and layers[0].shape[1] >= APART else _together(layers)
 
 
 def leading(tensor: Tensor, count: int) -> Tensor:

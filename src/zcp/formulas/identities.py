@@ -10,7 +10,8 @@ def simplified(tree: Expression) -> Expression:
     """Return a formula of the same value.
 
     * What is 0 or 1 is nowhere below zero.
-    * The norm of n values that were brought to mean 0 and deviation 1 is the root of n - 1.
+    * The norm of n values that were brought to mean 0 and deviation 1 is the root of n - 1, if they differ.
+    * The deviation of values that are 0 or 1 follows from their mean.
 
     Example:
         >>> print(simplified(Expression("less_than_zero", (Expression("heaviside", (Expression("a"),)),))))
@@ -23,8 +24,10 @@ def simplified(tree: Expression) -> Expression:
     (first, *_), name = arguments, tree.name
     if name == "less_than_zero" and first.name in _TESTS:
         return Expression("zeros_like", arguments)
+    if name == "deviation" and first.name in _TESTS:
+        return Expression("deviation_of_tests", (first, Expression("normalized_sum", (first,))))
     if name == "frobenius_norm" and first.name == "standardise" and first.arguments:
         value, mean, deviation = first.arguments
         if (mean, deviation) == (Expression("normalized_sum", (value,)), Expression("deviation", (value,))):
-            return Expression("standardised_norm", (value, deviation))
+            return Expression("standardised_norm", (value, Expression("range", (value,))))
     return Expression(name, arguments)

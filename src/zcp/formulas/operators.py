@@ -345,10 +345,17 @@ def _standardise(a: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
 
 
 def _standardised_norm(v: Sequence[Tensor], s: Shapes, _n: int, _maker: Maker) -> Tensor:
-    deviation = v[1][:, :1]
+    spread = v[1][:, :1]
     # Where standardising gives NaN, and so 0: of one value, of equal ones, and of such that are not finite.
-    usual = (deviation > 0) & deviation.isfinite()
-    return usual.to(deviation.dtype) * math.sqrt(max(math.prod(s[0]) - 1, 0))
+    usual = (spread > 0) & spread.isfinite()
+    return usual.to(spread.dtype) * math.sqrt(max(math.prod(s[0]) - 1, 0))
+
+
+def _deviation_of_tests(v: Sequence[Tensor], s: Shapes, _n: int, _maker: Maker) -> Tensor:
+    count = math.prod(s[0])
+    # Near 1 the mean has lost what the number of ones has not.
+    ones = (v[1][:, :1].double() * count).round()
+    return (ones * (count - ones) / count).div(count - 1).sqrt().to(v[1].dtype)
 
 
 OPERATORS: dict[str, Operator] = {
@@ -403,8 +410,12 @@ OPERATORS: dict[str, Operator] = {
     "l1_norm": _reduce(lambda a: a.abs().mean(1, keepdim=True), "mean of |a|, as EZNAS names it"),
     "normalized_sum": _reduce(lambda a: a.mean(1, keepdim=True), "mean"),
     "deviation": _reduce(_deviation, "standard deviation of all elements"),
+    "range": _reduce(lambda a: a.amax(1, keepdim=True) - a.amin(1, keepdim=True), "largest minus smallest"),
     "standardised_norm": Operator(
-        2, _scalar, lambda _n, _s: [0, 1], _standardised_norm, "norm of (a - mean) / b, b the deviation of a"
+        2, _scalar, lambda _n, _s: [0, 1], _standardised_norm, "norm of a at mean 0, deviation 1; b its range"
+    ),
+    "deviation_of_tests": Operator(
+        2, _scalar, lambda _n, _s: [0, 1], _deviation_of_tests, "standard deviation of a, 0 or 1, b its mean"
     ),
     "numel": _fill(lambda shape: float(math.prod(shape)), _scalar, "number of elements"),
     "ones_like": _fill(lambda _shape: 1.0, _same, "ones of a's shape"),

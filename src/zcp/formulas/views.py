@@ -136,8 +136,8 @@ class _Rewriter:
         """Rewrite an operand that another one cuts to `count` elements, so that its shape does not matter."""
         given = self._given(node)
         if self.operators[node] == "mat_mul" and () not in given:
-            (left, right), (rows, width) = self.arguments[node], OPERATORS["mat_mul"].shape(given)
-            if rows > 1 and count <= width and self.free[right]:
+            (left, right), (_, width) = self.arguments[node], OPERATORS["mat_mul"].shape(given)
+            if count <= width and self.free[right]:
                 need = OPERATORS["mat_mul"].need(count, given)[0]
                 columns = self.viewed(right, f"{COLUMNS}{count}")
                 return Expression("mat_mul", (self.ordered(left, need), columns))

@@ -26,9 +26,6 @@ from torch.utils._pytree import tree_leaves
 
 from zcp.errors import InputError
 
-#: Attributes that every module has and that hold no activation.
-_OF_MODULES = frozenset(vars(nn.Module())) - {"_buffers"}
-
 
 @dataclass(frozen=True)
 class Engine:
@@ -120,8 +117,12 @@ def lay_out(network: nn.Module, engine: Engine) -> nn.Module:
 
 def duplicate(network: nn.Module) -> nn.Module:
     """Return a copy of a network; activations that it stored are copied without their graph."""
-    own = ([value for name, value in vars(m).items() if name not in _OF_MODULES] for m in network.modules())
-    stored = (leaf for values in own for leaf in tree_leaves(values))
+    try:
+        return copy.deepcopy(network)
+    except RuntimeError:
+        # Only what has a graph cannot be copied; to look for it first takes half as long as a copy.
+        pass
+    stored = (leaf for module in network.modules() for leaf in tree_leaves(list(vars(module).values())))
     tensors = [each for each in stored if isinstance(each, Tensor) and not each.is_leaf]
     return copy.deepcopy(network, {id(each): each.detach().clone() for each in tensors})
 
@@ -217,6 +218,7 @@ def _put_back(own: nn.Module, network: nn.Module, strides: bool) -> None:
         with torch.no_grad():
             torch._foreach_copy_(mine, theirs)
     for module, source in zip(own.modules(), network.modules(), strict=True):
-        for name, buffer in source.named_buffers(recurse=False):
-            setattr(module, name, buffer.detach().clone().to(getattr(module, name).device))
+        for name, buffer in source._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = buffer.detach().clone().to(getattr(module, name).device)
         module.training = source.training

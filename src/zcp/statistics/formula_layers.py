@@ -25,6 +25,7 @@ from torch.utils.hooks import RemovableHandle
 from zcp import kernels
 from zcp.errors import Undefined
 from zcp.formulas import Evaluation, Expression, Program, views
+from zcp.formulas.evaluator import APART, Rows
 from zcp.formulas.fusion import MAX_ELEMENTS
 from zcp.formulas.identities import simplified
 from zcp.formulas.operators import Shape
@@ -188,13 +189,18 @@ class _Group:
         self.layers: list[int] = []
         self.evaluation: Evaluation | None = None
         self._early: list[tuple[int, str, Tensor]] = []
-        self._rows: dict[str, Tensor] = {}
+        self._rows: dict[str, Rows] = {}
         self._missing: dict[str, int] = {}
 
     @property
     def largest(self) -> int:
-        """Most elements that are read of one feature."""
-        return max((count for each in self._views.values() for count in each.values()), default=1)
+        """Most elements that are read of one feature, of those whose layers are brought together."""
+        counts = (count for each in self._views.values() for count in each.values())
+        return max((count for count in counts if not self._stays_apart(count)), default=1)
+
+    def _stays_apart(self, count: int) -> bool:
+        # On a GPU one launch for all layers costs less than their copies do.
+        return count >= APART and self.like.device.type == "cpu"
 
     def needs(self, feature: str) -> bool:
         """Tell whether a feature is read."""
@@ -223,10 +229,13 @@ class _Group:
         if len(self.layers) == 1:
             self.evaluation.offer(view, flat)
             return
+        apart, number = self._stays_apart(len(flat)), self.layers.index(layer)
         if view not in self._rows:
-            self._rows[view] = self.like.new_empty(len(self.layers), len(flat))
+            self._rows[view] = (
+                [flat] * len(self.layers) if apart else self.like.new_empty(len(self.layers), len(flat))
+            )
             self._missing[view] = len(self.layers)
-        self._rows[view][self.layers.index(layer)] = flat
+        self._rows[view][number] = flat.to(self.like.dtype)[None] if apart else flat
         self._missing[view] -= 1
         if not self._missing[view]:
             self.evaluation.take(view, self._rows.pop(view))
