@@ -183,7 +183,8 @@ def test_score_takes_a_formula_and_points_at_its_fault(run):
     values = [line.split()[1] for line in out.splitlines()]
     assert code == 0 and len(values) == 2 and values[0] == values[1]
     code, _, err = run(*given, form.format("pass_noise_fwd_outptu"))
-    assert code == 2 and "^" in err and "pass_noise_fwd_output" in err
+    assert code == 2 and "did you mean pass_noise_fwd_output" in err and ", after 'frobenius_norm(" in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(("value", "code"), [(0.011714, 0), (0.02, 1)])

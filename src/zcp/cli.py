@@ -6,7 +6,7 @@ What a command needs is imported when it runs, so that a broken or missing extra
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,7 +28,12 @@ app.command("merge", no_args_is_help=True)(merge_command)
 def main() -> None:
     """Run the command line; bad input gives one line and exit code 2; what did not come out again, 1."""
     try:
-        app(prog_name="zcp")
+        sys.exit(app(prog_name="zcp", standalone_mode=False) or 0)
+    except typer.BadParameter.__mro__[1] as error:  # UsageError, of click or of typer's own copy of it
+        typer.echo(_usage(error), err=True)
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(1)
     except (InputError, StudyError) as error:
         typer.echo(f"zcp: {error}", err=True)
         sys.exit(2 if isinstance(error, InputError) else 1)
@@ -37,6 +42,15 @@ def main() -> None:
             raise
         typer.echo(f"zcp: {optional.remedy(error.name)}", err=True)
         sys.exit(2)
+
+
+def _usage(error: Any) -> str:
+    """Return the line of a usage error; where nothing was given its text is the help, which rich has shown."""
+    told = str(error.format_message())
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return told
+    hint = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
+    return f"zcp: {' '.join(told.split()).rstrip('.')}{hint}"
 
 
 @app.command()
