@@ -37,6 +37,12 @@ def main() -> None:
     except (InputError, StudyError) as error:
         typer.echo(f"zcp: {error}", err=True)
         sys.exit(2 if isinstance(error, InputError) else 1)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        typer.echo(
+            f"zcp: {place}{error.strerror or error}; correct its permissions, or name another", err=True
+        )
+        sys.exit(2)
     except ModuleNotFoundError as error:
         if error.name not in optional.PIP_NAMES:
             raise
@@ -45,7 +51,7 @@ def main() -> None:
 
 
 def _usage(error: Any) -> str:
-    """Return the line of a usage error; where nothing was given its text is the help, which rich has shown."""
+    """Return the line of a usage error; where nothing was given, the help that was not shown yet."""
     told = str(error.format_message())
     if type(error).__name__ == "NoArgsIsHelpError":
         return told
