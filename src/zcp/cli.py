@@ -15,6 +15,9 @@ from zcp.collect.command_line import collect_command, listed, merge_command
 from zcp.errors import InputError, StudyError
 from zcp.paths import GOLDEN, require_checkout
 
+#: Of click, or of the copy of it that typer brings.
+USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
+
 app = typer.Typer(
     help="Zero-cost proxies for neural architecture search, measured honestly.",
     no_args_is_help=True,
@@ -29,7 +32,7 @@ def main() -> None:
     """Run the command line; bad input gives one line and exit code 2; what did not come out again, 1."""
     try:
         sys.exit(app(prog_name="zcp", standalone_mode=False) or 0)
-    except typer.BadParameter.__mro__[1] as error:  # UsageError, of click or of typer's own copy of it
+    except USAGE_ERROR as error:
         typer.echo(_usage(error), err=True)
         sys.exit(2)
     except typer.Abort:

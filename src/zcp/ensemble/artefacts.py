@@ -166,8 +166,8 @@ def read(name: str, target: str = "test", folder: Path = MODELS) -> Artefact:
     """
     path = folder / f"{name}-{target}.json"
     if not is_file(path) or not is_file(path.with_suffix(".skops")):
-        others = sorted(other.stem.removeprefix(f"{name}-") for other in folder.glob(f"{name}-*.skops"))
-        remedy = f"there are those of the target {', '.join(others)}" if others else refit()
+        others = {other.stem.removeprefix(f"{name}-") for other in folder.glob(f"{name}-*.skops")} - {target}
+        remedy = f"there are those of the target {', '.join(sorted(others))}" if others else refit()
         raise InputError(f"no fitted model {path}; {remedy}")
     card = read_card(path)
     if (card.name, card.target) != (name, target):

@@ -104,7 +104,7 @@ def check_work(
     """
     allowed = formulas * max(MAX_WORK, MAX_WORK_EACH * largest)
     if (total := sum(plan.work)) > allowed:
-        costly = max(range(len(nodes)), key=plan.work.__getitem__)
+        costly = max(range(len(nodes)), key=lambda node: plan.work[node])
         raise InputError(
             f"the formula costs {total} element operations in one layer, most of them in "
             f"{str(nodes[costly])[:200]}; at most {allowed} are allowed: reduce the arguments of "
