@@ -50,7 +50,7 @@ def test_every_package_that_is_imported_is_of_the_core_or_of_an_extra():
     assert foreign - core <= {*optional.PIP_NAMES}
 
 
-@pytest.mark.parametrize("extra", ["", "benchmarks", "predict", "cluster", "gpu", "zoo"])
+@pytest.mark.parametrize("extra", ["", "benchmarks", "predict", "cluster", "gpu"])
 def test_what_users_install_has_a_lower_bound_that_holds_here(extra):
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     wanted = project["optional-dependencies"][extra] if extra else project["dependencies"]
