@@ -48,9 +48,42 @@ def test_bad_input_is_one_clear_line_and_exit_2(run, arguments, message):
     assert err.startswith("zcp: ") and message in err and err.count("\n") == 1
 
 
-def test_unknown_command_is_a_usage_error(run):
-    code, _, err = run("frobnicate")
-    assert code == 2 and "frobnicate" in err
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["frobnicate"], "No such command 'frobnicate'; see `zcp --help`"),
+        (["score", "tss"], "Missing argument 'ARCH'; see `zcp score --help`"),
+        (["score", "tss", "0", "--batch", "0"], "Invalid value for '--batch': "),
+        (["collect", "--out", "x", "--seed", "9" * 5000], "Invalid value for '--seed': "),
+        (["golden", "--what"], "No such option: --what"),
+    ],
+)
+def test_a_usage_error_is_one_line_as_any_other(run, arguments, message):
+    code, out, err = run(*arguments)
+    assert code == 2 and out == "" and err.count("\n") == 1
+    assert err.startswith("zcp: ") and message in err and err.endswith(" --help`\n")
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "Permission denied", "/a/b"), OSError(36, "File name too long", "/a/b")]
+)
+def test_what_the_disk_refuses_is_one_line(run, monkeypatch, error):
+    def fail():
+        raise error
+
+    monkeypatch.setattr("zcp.doctor.report", fail)
+    code, out, err = run("doctor")
+    assert (
+        code == 2
+        and out == ""
+        and err == (f"zcp: /a/b: {error.strerror}; correct its permissions, or name another\n")
+    )
+
+
+def test_an_unknown_target_is_told_with_those_that_there_are(run):
+    code, _, err = run("predict", "--space", "tss", "--arch", "0", "--target", "nope")
+    assert code == 2 and err.endswith("there are those of the target test, valid\n")
+    assert "zcp run" not in err
 
 
 def outcome(name, message="", crash=""):
@@ -183,7 +216,8 @@ def test_score_takes_a_formula_and_points_at_its_fault(run):
     values = [line.split()[1] for line in out.splitlines()]
     assert code == 0 and len(values) == 2 and values[0] == values[1]
     code, _, err = run(*given, form.format("pass_noise_fwd_outptu"))
-    assert code == 2 and "^" in err and "pass_noise_fwd_output" in err
+    assert code == 2 and "did you mean pass_noise_fwd_output" in err and ", after 'frobenius_norm(" in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(("value", "code"), [(0.011714, 0), (0.02, 1)])

@@ -3,8 +3,10 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import version
 
 import pytest
+from packaging.requirements import Requirement
 
 from zcp import optional
 from zcp.errors import InputError
@@ -46,6 +48,17 @@ def test_every_package_that_is_imported_is_of_the_core_or_of_an_extra():
     foreign = imported - sys.stdlib_module_names - {"zcp"}
     assert {"torch", "sklearn", "papermill"} <= foreign
     assert foreign - core <= {*optional.PIP_NAMES}
+
+
+@pytest.mark.parametrize("extra", ["", "benchmarks", "predict", "cluster", "gpu"])
+def test_what_users_install_has_a_lower_bound_that_holds_here(extra):
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    wanted = project["optional-dependencies"][extra] if extra else project["dependencies"]
+    for requirement in map(Requirement, wanted):
+        bounded = any(part.operator in (">=", "==") for part in requirement.specifier)
+        assert bounded or requirement.name == "tqdm", requirement
+        if not requirement.marker:
+            assert requirement.specifier.contains(version(requirement.name), prereleases=True), requirement
 
 
 def test_a_present_package_is_imported():

@@ -43,7 +43,7 @@ def test_architectures(space, data):
 
 @given(st.one_of(texts, damaged(st.sampled_from(FORMULAS))))
 def test_formulas(text):
-    tree = answer(parse, text, FEATURES, lines=3)
+    tree = answer(parse, text, FEATURES)
     if tree is not None:
         shapes = dict.fromkeys(tree.features, (4, 8, 6, 6))
         answer(Program([tree]).plan, shapes)

@@ -60,6 +60,17 @@ def test_a_home_that_is_no_folder_is_refused(monkeypatch, named):
         paths.home()
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "x\0y", "é" * 300])
+def test_no_name_is_too_long_to_be_looked_for(monkeypatch, tmp_path, name):
+    monkeypatch.setenv("ZCP_HOME", str(tmp_path))
+    path = scores_path(name)
+    assert not paths.is_folder(path) and not paths.is_file(path)
+
+
+def test_how_a_model_comes_back_fits_the_installation(installed):
+    assert "pip install" in paths.refit() and "zcp run" not in paths.refit()
+
+
 def test_the_study_needs_a_checkout(installed):
     with pytest.raises(InputError, match=r"zcp run works on the study, .* clone the repository"):
         paths.require_checkout("zcp run")

@@ -6,7 +6,7 @@ What a command needs is imported when it runs, so that a broken or missing extra
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from zcp import optional
 from zcp.collect.command_line import collect_command, listed, merge_command
 from zcp.errors import InputError, StudyError
 from zcp.paths import GOLDEN, require_checkout
+
+#: Of click, or of the copy of it that typer brings.
+USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     help="Zero-cost proxies for neural architecture search, measured honestly.",
@@ -28,15 +31,35 @@ app.command("merge", no_args_is_help=True)(merge_command)
 def main() -> None:
     """Run the command line; bad input gives one line and exit code 2; what did not come out again, 1."""
     try:
-        app(prog_name="zcp")
+        sys.exit(app(prog_name="zcp", standalone_mode=False) or 0)
+    except USAGE_ERROR as error:
+        typer.echo(_usage(error), err=True)
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(1)
     except (InputError, StudyError) as error:
         typer.echo(f"zcp: {error}", err=True)
         sys.exit(2 if isinstance(error, InputError) else 1)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        typer.echo(
+            f"zcp: {place}{error.strerror or error}; correct its permissions, or name another", err=True
+        )
+        sys.exit(2)
     except ModuleNotFoundError as error:
         if error.name not in optional.PIP_NAMES:
             raise
         typer.echo(f"zcp: {optional.remedy(error.name)}", err=True)
         sys.exit(2)
+
+
+def _usage(error: Any) -> str:
+    """Return the line of a usage error; where nothing was given, the help that was not shown yet."""
+    told = str(error.format_message())
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return told
+    hint = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
+    return f"zcp: {' '.join(told.split()).rstrip('.')}{hint}"
 
 
 @app.command()

@@ -35,7 +35,7 @@ def report() -> Iterator[str]:
     for name, tell in FACTS.items():
         try:
             told = tell()
-        except InputError as error:
+        except (InputError, OSError) as error:
             told = str(error)
         yield _line(name, told)
     yield ""

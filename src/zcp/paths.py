@@ -26,6 +26,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_folder(path: Path) -> bool:
+    """Tell whether there is such a folder; no name is too long to be asked for."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def named_folder(text: str, what: str) -> Path:
     """Return the folder that a user names, with `~` expanded.
 
@@ -44,6 +52,13 @@ def named_folder(text: str, what: str) -> Path:
 def is_checkout() -> bool:
     """Tell whether this code runs from a checkout of the repository, which holds the study."""
     return (BOOK / "_toc.yml").is_file()
+
+
+def refit() -> str:
+    """Return how a fitted model is made again: from the study in a checkout, else by installing zcp anew."""
+    if is_checkout():
+        return "make it with `zcp run 11 -p profile paper`"
+    return "what is shipped comes back with: pip install --force-reinstall --no-deps zcp-nas"
 
 
 def require_checkout(what: str) -> None:

@@ -64,6 +64,7 @@ def test_shards_merge_into_the_whole(whole):
         (["--count", 2, *CHEAP, "--workers", 0], "--workers must be 1 or more"),
         (["--count", 2, *CHEAP, "--cluster", ""], "--cluster is empty"),
         (["--count", 2, "--device", "tpu9", *CHEAP], "unknown device 'tpu9'"),
+        (["--count", 2, "--device", "cpu:7", *CHEAP], "unknown device 'cpu:7'"),
         (["--count", 2, "--device", "cuda:99", *CHEAP], "there is no device 'cuda:99' here"),
     ],
 )

@@ -17,6 +17,7 @@ from zcp.benchmarks.base import Benchmark, check_order
 from zcp.data.datasets import DATASETS
 from zcp.data.pickles import NATS, load_restricted
 from zcp.errors import InputError
+from zcp.paths import is_file
 from zcp.spaces import get_space
 
 VARIABLE = "ZCP_NATS_ARCHIVE"
@@ -109,7 +110,7 @@ class Archive(Benchmark):
     def _indices(self) -> list[int]:
         if self._path.is_file():
             return sorted(self._records)
-        return [index for index in range(get_space(self.space).size) if self._file(index).is_file()]
+        return [index for index in range(get_space(self.space).size) if is_file(self._file(index))]
 
     def _read_all(self) -> pd.DataFrame:
         cells = pd.MultiIndex.from_product([DATASETS, TARGETS])

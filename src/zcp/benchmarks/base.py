@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from zcp.data.datasets import DATASETS
 from zcp.errors import InputError, choose
+from zcp.paths import is_file
 from zcp.spaces import get_space
 
 
@@ -94,6 +95,8 @@ def read_parquet(path: Path) -> pd.DataFrame:
     Raises:
         InputError: if it is none.
     """
+    if not is_file(path):
+        raise InputError(f"{path} is not a readable Parquet file (it is no file); copy it again")
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError, pa.ArrowException) as error:

@@ -96,7 +96,7 @@ def _checked(device: str, is_remote: bool) -> str:
         kind = torch.device(device)
     except RuntimeError:
         raise InputError(f"unknown device {device!r}; choose cpu, cuda or cuda:<number>") from None
-    if kind.type not in ("cpu", "cuda"):
+    if kind.type != "cuda" and device != "cpu":
         raise InputError(f"unknown device {device!r}; choose cpu, cuda or cuda:<number>")
     if kind.type == "cuda" and not is_remote and (kind.index or 0) >= torch.cuda.device_count():
         raise InputError(

@@ -27,7 +27,7 @@ from zcp.collect.order import describe_gaps, in_order
 from zcp.collect.settings import Origin
 from zcp.data.datasets import ALL_DATASETS
 from zcp.errors import InputError
-from zcp.paths import PROJECT, home, is_checkout
+from zcp.paths import PROJECT, home, is_checkout, is_file, is_folder
 from zcp.spaces import ALL_SPACES
 
 KEYS = ["space", "index", "dataset"]
@@ -68,7 +68,7 @@ def scores_path(source: str | Path) -> Path:
     if not isinstance(source, str) or "/" in source or os.sep in source or source in (".", ".."):
         return Path(source)
     own, deposited = (root / "data" / "scores" / source for root in (home(), PROJECT))
-    return deposited if is_checkout() and deposited.is_dir() and not own.is_dir() else own
+    return deposited if is_checkout() and is_folder(deposited) and not is_folder(own) else own
 
 
 def scores_digest(source: str | Path) -> str:
@@ -113,6 +113,8 @@ def read_parts(parts: Sequence[Path]) -> tuple[pd.DataFrame, Origin]:
 
 
 def _read_part(path: Path) -> tuple[pa.Table, Origin]:
+    if not is_file(path):  # reading a pipe would wait for ever
+        raise InputError(f"cannot read {path}: it is no file that is there; move it away")
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -5,14 +5,22 @@ import re
 from pathlib import Path
 
 from zcp.errors import InputError
+from zcp.paths import is_file
 
 LIST = "SHA256SUMS"
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; correct its permissions") from error
 
 
 def verify(root: Path, relative: str) -> Path:
@@ -28,7 +36,7 @@ def verify(root: Path, relative: str) -> Path:
     """
     path, sums = root / relative, root / LIST
     for needed in (path, sums):
-        if not needed.is_file():
+        if not is_file(needed):
             raise InputError(f"{needed} is missing; copy the data folder again")
     listed = _read_list(sums)
     if relative not in listed:

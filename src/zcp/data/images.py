@@ -64,7 +64,10 @@ def _to_channels_last(pixels: Pixels) -> Pixels:
 def _read_binary(dataset: str, path: Path) -> tuple[Pixels, Labels]:
     """Read records of one label byte (CIFAR-100: coarse, fine) and 3,072 pixels, channels first."""
     label_bytes = 2 if dataset == "cifar100" else 1
-    data = np.fromfile(path, np.uint8)
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; correct its permissions") from error
     record = label_bytes + 3072
     if data.size == 0 or data.size % record:
         raise InputError(
@@ -158,9 +161,9 @@ def load_images(dataset: str, folder: Path | None = None) -> ImageSet:
         raise InputError(f"there are no images of {dataset}; score it on Gaussian noise (--inputs gaussian)")
     defaults = [*([root / "images"] if root else []), downloads()]
     reader, paths = _find(dataset, defaults if folder is None else [Path(folder)])
-    if missing := [str(path) for path in paths if not path.is_file()]:
+    if missing := [str(path) for path in paths if not is_file(path)]:
         raise InputError(f"{', '.join(missing)} is missing; extract the archive again")
-    if reader is _read_compact and root in paths[0].parents and root and (root / LIST).is_file():
+    if reader is _read_compact and root in paths[0].parents and root and is_file(root / LIST):
         verify(root, paths[0].relative_to(root).as_posix())
     parts = [reader(dataset, path) for path in paths]
     for path, (images, labels) in zip(paths, parts, strict=True):

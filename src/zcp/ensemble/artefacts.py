@@ -28,7 +28,7 @@ from zcp.ensemble.features import encode
 from zcp.ensemble.lean import lean
 from zcp.ensemble.region import Region, measure
 from zcp.errors import InputError
-from zcp.paths import MODELS, is_file
+from zcp.paths import MODELS, is_file, refit
 from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.proxies.registry import proxy_of_version
 from zcp.versions import versions
@@ -166,7 +166,9 @@ def read(name: str, target: str = "test", folder: Path = MODELS) -> Artefact:
     """
     path = folder / f"{name}-{target}.json"
     if not is_file(path) or not is_file(path.with_suffix(".skops")):
-        raise InputError(f"no fitted model {path}; make it with `zcp run 11 -p profile paper`")
+        others = {other.stem.removeprefix(f"{name}-") for other in folder.glob(f"{name}-*.skops")} - {target}
+        remedy = f"there are those of the target {', '.join(sorted(others))}" if others else refit()
+        raise InputError(f"no fitted model {path}; {remedy}")
     card = read_card(path)
     if (card.name, card.target) != (name, target):
         raise InputError(f"{path} is the card of {card.name}-{card.target}; restore its name")

@@ -14,6 +14,7 @@ from zcp.collect.settings import Origin
 from zcp.data.datasets import get_dataset
 from zcp.ensemble.region import Region
 from zcp.errors import InputError
+from zcp.paths import is_file, refit
 from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.spaces import get_space
 
@@ -134,6 +135,8 @@ def read_card(path: Path) -> Card:
     Raises:
         InputError: if it is damaged, or as for `check_card`.
     """
+    if not is_file(path):  # reading a pipe would wait for ever
+        raise InputError(f"{path} is damaged: it is no file; restore it")
     try:
         if path.stat().st_size > LARGEST:
             raise InputError(f"{path} is larger than any model card; restore it")
@@ -189,5 +192,5 @@ def require_versions(path: Path, card: Card, modules: set[str]) -> None:
         if here.split(".")[:2] != str(made).split(".")[:2]:
             raise InputError(
                 f"{path.stem} was fitted with {PACKAGES[module]} {made}, but {here} is installed; install "
-                "that version or fit it again with `zcp run 11 -p profile paper`"
+                f"that version, or another model: {refit()}"
             )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zcp import kernels
-from zcp.formulas.fusion import Plan, check_memory, fuse, one_by_one
+from zcp.formulas.fusion import Plan, check_memory, fuse, one_by_one, work_of
 from zcp.formulas.operators import OPERATORS, Shape
 from zcp.formulas.source import source
 from zcp.formulas.tree import Expression
@@ -81,6 +81,7 @@ class Program:
             known = self.shapes(shapes)
             plan = Plan(known, *self._demands(known), {})
             check_memory(plan, self.operators, self.arguments, self.nodes)
+            plan = plan._replace(work=work_of(plan, self.operators, self.arguments))
             self._plans[key] = fuse(plan, self.operators, self.arguments, self.roots) if fused else plan
         return self._plans[key]
 

@@ -20,6 +20,9 @@ ENDINGS = {"frobenius_norm": "norm", "normalized_sum": "mean"}
 HEADS = {ending: operator for operator, ending in ENDINGS.items()}
 #: Elements that the values of one layer that are larger than every feature may have together (256 MiB).
 MAX_ELEMENTS = 2**26
+#: Element operations that a formula may cost in one layer, or so many for each element of the largest
+#: feature, where that is more. A thousand operators on whole features are within it.
+MAX_WORK, MAX_WORK_EACH = 2**28, 2048
 
 
 class Part(NamedTuple):
@@ -47,6 +50,7 @@ class Plan(NamedTuple):
         reads: of each node, the nodes that it reads and how many leading elements of each.
         readers: of each node, the nodes that read it.
         fused: node -> the part that it is the head of.
+        work: element operations that each node costs.
     """
 
     shapes: list[Shape | None]
@@ -54,6 +58,7 @@ class Plan(NamedTuple):
     reads: list[dict[int, int]]
     readers: list[list[int]]
     fused: dict[int, Part]
+    work: Sequence[int] = ()
 
 
 def check_memory(
@@ -73,6 +78,38 @@ def check_memory(
                 f"{str(nodes[node])[:200]} and what comes before it need {total} elements for one layer, at "
                 f"most {MAX_ELEMENTS} are allowed; reduce its arguments first, or score smaller inputs"
             )
+
+
+def work_of(plan: Plan, operators: list[str | None], arguments: list[tuple[int, ...]]) -> list[int]:
+    """Return the element operations that each node costs in one layer, from its operator and shapes."""
+    found = []
+    for node, operator in enumerate(operators):
+        given = [plan.shapes[argument] or () for argument in arguments[node]]
+        beside = OPERATORS[operator].work(plan.counts[node], given) if operator and plan.counts[node] else 0
+        found.append(plan.counts[node] + sum(plan.reads[node].values()) + beside if operator else 0)
+    return found
+
+
+def check_work(
+    plan: Plan, operators: list[str | None], nodes: Sequence[Expression], largest: int, formulas: int
+) -> None:
+    """Raise InputError where formulas cost more than `MAX_WORK` or `MAX_WORK_EACH` allow.
+
+    Args:
+        plan: of the formulas.
+        operators: of each node; None for features.
+        nodes: the nodes.
+        largest: elements of the largest feature.
+        formulas: how many there are.
+    """
+    allowed = formulas * max(MAX_WORK, MAX_WORK_EACH * largest)
+    if (total := sum(plan.work)) > allowed:
+        costly = max(range(len(nodes)), key=lambda node: plan.work[node])
+        raise InputError(
+            f"the formula costs {total} element operations in one layer, most of them in "
+            f"{str(nodes[costly])[:200]}; at most {allowed} are allowed: reduce the arguments of "
+            f"{operators[costly]!r} first, or score smaller inputs"
+        )
 
 
 def fuse(plan: Plan, operators: list[str | None], arguments: list[tuple[int, ...]], roots: list[int]) -> Plan:
@@ -102,7 +139,7 @@ def fuse(plan: Plan, operators: list[str | None], arguments: list[tuple[int, ...
     for node in reversed(range(len(reads))):
         for leaf in reads[node]:
             readers[leaf].append(node)
-    return Plan(plan.shapes, counts, reads, readers, fused)
+    return Plan(plan.shapes, counts, reads, readers, fused, plan.work)
 
 
 def _need(plan: Plan, leaf: int, count: int) -> int:

@@ -17,11 +17,18 @@ def simplified(tree: Expression) -> Expression:
         >>> print(simplified(Expression("less_than_zero", (Expression("heaviside", (Expression("a"),)),))))
         zeros_like(heaviside(a))
     """
+    found: dict[Expression, Expression] = {}
+    for node in tree.walk():  # what is shared is rewritten once
+        found[node] = _simplified(node, found)
+    return found[tree]
+
+
+def _simplified(node: Expression, found: dict[Expression, Expression]) -> Expression:
     # Random values are known by the text of their formula, so that it stays.
-    if tree.arguments is None or tree.name == "gaussian_init":
-        return tree
-    arguments = tuple(map(simplified, tree.arguments))
-    (first, *_), name = arguments, tree.name
+    if node.arguments is None or node.name == "gaussian_init":
+        return node
+    arguments = tuple(found[argument] for argument in node.arguments)
+    (first, *_), name = arguments, node.name
     if name == "less_than_zero" and first.name in _TESTS:
         return Expression("zeros_like", arguments)
     if name == "deviation" and first.name in _TESTS:

@@ -39,6 +39,9 @@ from zcp.formulas.tree import Expression
 from zcp.kernels import exact
 from zcp.kernels.eigenvalues import eigenvalues
 
+#: Multiplications and additions of a matrix product that cost as much as one operation on elements.
+FUSED = 16
+
 Shape = tuple[int, ...]
 Shapes = Sequence[Shape]
 
@@ -65,6 +68,8 @@ class Operator:
             places, in all arguments of equal shapes alike.
         host: whether it looks at values, which would make the host wait for a device: then it computes there.
         inner: how many elements its largest intermediate value has, where that may be more than all others.
+        work: (count, shapes) -> element operations that `count` elements cost, each about a nanosecond of a
+            core, where it is more than reading arguments and writing the result.
     """
 
     arity: int
@@ -76,6 +81,7 @@ class Operator:
     order_free: bool = False
     host: bool = False
     inner: Callable[[Shapes], int] = lambda _shapes: 0
+    work: Callable[[int, Shapes], int] = lambda _count, _shapes: 0
 
 
 def _joint(shapes: Shapes) -> Shape:
@@ -244,6 +250,13 @@ def _mat_mul_need(count: int, shapes: Shapes) -> list[int]:
     return [-(-count // columns) * width, min(width, height) * columns]
 
 
+def _mat_mul_work(count: int, shapes: Shapes) -> int:
+    if () in shapes:
+        return 0
+    _, width, height, columns = _matrices(shapes)
+    return -(-count // columns) * min(width, height) * columns // FUSED
+
+
 def _mat_mul(v: Sequence[Tensor], s: Shapes, n: int, _maker: Maker) -> Tensor:
     left, right = (value[:, :need] for value, need in zip(v, _mat_mul_need(n, s), strict=True))
     if () in s:
@@ -263,8 +276,10 @@ def _determinant_need(count: int, shapes: Shapes) -> list[int]:
     return [count * math.prod(shape[-2:]) if len(shape) > 1 else 1]
 
 
-def _determinant(function: Callable[[Tensor], Tensor], meaning: str, *, host: bool = False) -> Operator:
-    """`function` maps (count, side, side) to (count,)."""
+def _determinant(
+    function: Callable[[Tensor], Tensor], meaning: str, power: int, *, host: bool = False
+) -> Operator:
+    """`function` maps (count, side, side) to (count,), in side to this power operations each."""
 
     def compute(v: Sequence[Tensor], s: Shapes, n: int, _m: Maker) -> Tensor:
         (shape,) = s
@@ -274,7 +289,10 @@ def _determinant(function: Callable[[Tensor], Tensor], meaning: str, *, host: bo
         matrices = v[0][:, : n * math.prod(shape[-2:])].reshape(-1, *shape[-2:])[:, :side, :side]
         return function(matrices).reshape(len(v[0]), n)
 
-    return Operator(1, _determinant_shape, _determinant_need, compute, meaning, host=host)
+    def work(count: int, shapes: Shapes) -> int:
+        return count * min(shapes[0][-2:]) ** power if len(shapes[0]) > 1 else 0
+
+    return Operator(1, _determinant_shape, _determinant_need, compute, meaning, host=host, work=work)
 
 
 def _determinants(matrices: Tensor) -> Tensor:
@@ -301,7 +319,9 @@ def _transpose(v: Sequence[Tensor], s: Shapes, n: int, _maker: Maker) -> Tensor:
     return blocks.mT.flatten(1)[:, :n]
 
 
-def _eigenvalue_ratio(solver: Callable[[Tensor], Tensor], meaning: str) -> Operator:
+def _eigenvalue_ratio(solver: Callable[[Tensor], Tensor], meaning: str, factor: int) -> Operator:
+    """`solver` takes `factor` times the time of a product of its matrix with itself."""
+
     def compute(v: Sequence[Tensor], s: Shapes, _n: int, maker: Maker) -> Tensor:
         (shape,) = s
         if not shape:
@@ -311,7 +331,11 @@ def _eigenvalue_ratio(solver: Callable[[Tensor], Tensor], meaning: str) -> Opera
         found = eigenvalues(product + product.mT, solver)
         return found.amax(1, keepdim=True) / found.amin(1, keepdim=True)
 
-    return Operator(1, _scalar, _all, compute, meaning, host=True, inner=_rows_squared)
+    def work(_count: int, shapes: Shapes) -> int:
+        rows = shapes[0][0] if shapes[0] else 0
+        return (rows * math.prod(shapes[0]) + factor * rows**3) // FUSED
+
+    return Operator(1, _scalar, _all, compute, meaning, host=True, inner=_rows_squared, work=work)
 
 
 def _rows_squared(shapes: Shapes) -> int:
@@ -367,7 +391,9 @@ OPERATORS: dict[str, Operator] = {
     "less_than": _compare(torch.lt, "1 where a < b, else 0"),
     "greater_than": _compare(torch.gt, "1 where a > b, else 0"),
     "equal": _compare(torch.eq, "1 where a = b, else 0"),
-    "mat_mul": Operator(2, _mat_mul_shape, _mat_mul_need, _mat_mul, "matrix product of (first dim, rest)"),
+    "mat_mul": Operator(
+        2, _mat_mul_shape, _mat_mul_need, _mat_mul, "matrix product of (first dim, rest)", work=_mat_mul_work
+    ),
     "cosine_similarity": _reduce_pair(_cosine, "cosine of each row of a and b, summed"),
     "kl_div": _reduce_pair(
         _kl_div, "Kullback-Leibler divergence of softmax(b) from softmax(a)", order_free=False
@@ -398,12 +424,14 @@ OPERATORS: dict[str, Operator] = {
     "transpose": Operator(
         1, _transpose_shape, lambda n, s: [_blocks(n, s[0], -2)], _transpose, "last two dimensions swapped"
     ),
-    "determinant": _determinant(_determinants, "determinant of the last two dimensions", host=True),
+    "determinant": _determinant(_determinants, "determinant of the last two dimensions", 4, host=True),
     "determinant_literal": _determinant(
-        kernels.batched_determinant, "the same in floating point: rounding decides which is 0"
+        kernels.batched_determinant, "the same in floating point: rounding decides which is 0", 3
     ),
-    "eigenvalue_ratio": _eigenvalue_ratio(torch.linalg.eigvalsh, "largest by smallest eigenvalue of A A^T"),
-    "general_eigenvalue_ratio": _eigenvalue_ratio(torch.linalg.eigvals, "the same by a general solver"),
+    "eigenvalue_ratio": _eigenvalue_ratio(
+        torch.linalg.eigvalsh, "largest by smallest eigenvalue of A A^T", 4
+    ),
+    "general_eigenvalue_ratio": _eigenvalue_ratio(torch.linalg.eigvals, "the same by a general solver", 16),
     "frobenius_norm": _reduce(
         lambda a: torch.linalg.vector_norm(a, dim=1, keepdim=True), "root of the sum of squares"
     ),

@@ -13,8 +13,8 @@ from zcp.formulas.tree import Expression
 MAX_DEPTH = 100
 #: Characters of a text, and different sub-expressions of a formula; what occurs twice counts once.
 MAX_LENGTH, MAX_NODES = 10_000, 1000
-#: Characters that an error shows before and after the place.
-AROUND = 60
+#: Characters that an error shows before the place.
+BEFORE = 60
 
 
 class Token(NamedTuple):
@@ -59,10 +59,8 @@ class _Parser:
         self.next = 0
 
     def fail(self, message: str, token: Token) -> NoReturn:
-        start = max(self.text.rfind("\n", 0, token.position) + 1, token.position - AROUND)
-        line = self.text[start : token.position + AROUND].split("\n")[0]
-        caret = " " * (token.position - start) + "^"
-        raise InputError(f"{message}\n  {line}\n  {caret}")
+        before = " ".join(self.text[max(token.position - BEFORE, 0) : token.position].split())
+        raise InputError(f"{message}; at character {token.position + 1}, after {before!r}")
 
     def take(self) -> Token:
         token = self.tokens[self.next]

@@ -15,6 +15,7 @@ equal shapes are evaluated together, as many as fit the cache: small tensors cos
 that work on them.
 """
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache, partial
 
@@ -26,7 +27,7 @@ from zcp import kernels
 from zcp.errors import Undefined
 from zcp.formulas import Evaluation, Expression, Program, views
 from zcp.formulas.evaluator import APART, Rows
-from zcp.formulas.fusion import MAX_ELEMENTS
+from zcp.formulas.fusion import MAX_ELEMENTS, check_work
 from zcp.formulas.identities import simplified
 from zcp.formulas.operators import Shape
 from zcp.statistics.calls import Call, Pass
@@ -180,7 +181,10 @@ class _Group:
         self.shapes = {
             view: views.view_shape(view, shapes[base]) for view, base in bases.items() if base in shapes
         }
-        counts = self.program.plan(self.shapes, fused=kernels.usable(like)).counts
+        program, plan = self.program, self.program.plan(self.shapes, fused=kernels.usable(like))
+        most = max((math.prod(shape) for shape in shapes.values()), default=1)
+        check_work(plan, program.operators, program.nodes, most, len(program.roots))
+        counts = plan.counts
         self.widest = max(counts, default=1)
         self._views: dict[str, dict[str, int]] = {}
         for view, node in self.program.features.items():
