@@ -84,7 +84,7 @@ def test_scores_that_come_at_the_end_are_the_same(monkeypatch, name):
     assert (found.reasons, found.steps, found.passes) == (expected.reasons, expected.steps, expected.passes)
     assert {*found.seconds} == {*expected.seconds}
     # Scores of zero are looked at once more, in double precision.
-    assert len(fetches) == 1 + (name in ("plain", "dead"))
+    assert len(fetches) == 1 + (name == "dead")
 
 
 def test_what_is_wrong_with_the_data_is_said_at_the_end(monkeypatch):

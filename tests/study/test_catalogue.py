@@ -13,4 +13,4 @@ def test_a_row_a_proxy_with_what_it_needs_and_gives():
     assert list(table["passes"]) == ["none", "2f", "2f 2b", "1f 1b"]
     assert list(table["reads"]) == ["shape only", "shape only", "images and labels", "images"]
     assert table["live"]["params"] == 0.011714
-    assert table["dead"]["zen"] == -math.inf and "input gradient" in table["reasons"]["jacob_cov"]
+    assert table["dead"]["zen"] == -math.inf and "gradient is zero" in table["reasons"]["jacob_cov"]

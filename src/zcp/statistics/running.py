@@ -41,7 +41,7 @@ def running_statistics(network: nn.Module, run: Callable[[], Pass]) -> list[tupl
 
 
 def _has_own_tensors(module: nn.Module) -> bool:
-    own = not type(module).__module__.startswith("torch.nn.")
+    own = not isinstance(module, BatchNorm) and not type(module).__module__.startswith("torch.nn.")
     return own and bool(module._parameters or module._buffers)
 
 
