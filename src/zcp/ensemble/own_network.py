@@ -35,5 +35,5 @@ def require_fit(network: nn.Module, dataset: str, batches: Sequence[Batch]) -> N
         raise InputError(f"the network cannot be used on the {shape} inputs of {dataset}: {reason}")
     if found["classes"] < needed:
         raise InputError(
-            f"the network has {found['classes']:.0f} classes, and {dataset} has {needed}; give it these"
+            f"the network has {found['classes']:.0f} classes, and {dataset} has {needed}: widen the head"
         )
