@@ -254,6 +254,14 @@ def test_golden_exits_2_on_a_key_that_names_no_proxy(run, tmp_path):
     assert err.startswith("zcp: ") and err.endswith("nothing was compared: moon_phase\n")
 
 
+@pytest.mark.parametrize("inside", ["", "x"])
+def test_collect_says_nothing_where_it_cannot_write(run, tmp_path, inside):
+    (tmp_path / "file").touch()
+    out = str(tmp_path / "file" / inside)
+    code, told, err = run("collect", "--out", f"{out}/", "--count", "1", "--inputs", "gaussian")
+    assert code == 2 and told == "" and err.count("\n") == 1 and "file" in err
+
+
 def test_collect_is_registered_with_its_options(run):
     code, out, _ = run("collect", "--help")
     assert code == 0 and "--shard" in out

@@ -56,6 +56,14 @@ def test_is_refused_in_a_line(tmp_path, name, odd):
     assert "\n" not in str(caught.value)
 
 
+def test_a_golden_file_that_is_none(tmp_path):
+    (tmp_path / "passwd").write_text("root:x:0")
+    with pytest.raises(InputError, match="passwd is no JSON"):
+        list(golden.check(tmp_path / "passwd"))
+    with pytest.raises(InputError, match="it is a folder"):
+        list(golden.check(tmp_path))
+
+
 @pytest.mark.parametrize("odd", ["folder", "link to nothing", "link to itself", "forbidden"])
 def test_lists_and_tables_are_too(tmp_path, odd):
     ODD[odd](tmp_path / "file")

@@ -1,6 +1,7 @@
 """The ways in which a request can fail: wrong input, a value that does not exist, a study that disagrees."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -10,20 +11,40 @@ T = TypeVar("T")
 LONGEST = 4000
 
 
+def one_line(text: object) -> str:
+    """Return a text without its line breaks, such as the message of an error of PyTorch."""
+    return " ".join(filter(None, map(str.strip, str(text).splitlines())))
+
+
 class InputError(ValueError):
     """What the caller passed cannot be used; the message names the fault and the remedy."""
 
     def __str__(self) -> str:
-        text = super().__str__()
+        text = one_line(super().__str__())
         return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 class Undefined(ArithmeticError):
     """A proxy has no value for this network; the message says why and becomes the reason of the NaN."""
 
+    def __str__(self) -> str:
+        return one_line(super().__str__())
+
 
 class StudyError(RuntimeError):
     """Something of the study did not come out again, a section crashed, or the book was not built."""
+
+
+@contextmanager
+def of(who: str) -> Iterator[None]:
+    """Note on an error of the block whose code failed, such as "the loss"; reasons begin with it."""
+    try:
+        yield
+    except (InputError, Undefined):
+        raise
+    except Exception as error:
+        error.zcp_who = who  # type: ignore[attr-defined]
+        raise
 
 
 def choose(known: Mapping[str, T], name: str, what: str) -> T:

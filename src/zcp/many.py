@@ -12,9 +12,10 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from zcp.errors import InputError
+from zcp.errors import InputError, one_line
 from zcp.proxies import population
 from zcp.scoring import Scores, choose, score
+from zcp.scoring.arguments import check_arguments
 from zcp.statistics.batches import drawn
 
 Builder = Callable[[], nn.Module]
@@ -42,10 +43,17 @@ def score_many(
         scored has no value at all, and its reason under the proxy name "".
 
     Raises:
-        InputError: if there is no network, one has no batches, or one cannot be given to a process.
+        InputError: if there is no network, one has no batches or cannot be given to a process, or an argument
+            cannot be used.
     """
-    if not networks:
+    if not isinstance(networks, Mapping) or not networks:
         raise InputError("score_many needs one network or more, by name")
+    if not isinstance(workers, int) or workers < 1:
+        raise InputError(f"workers must be a number of processes, 1 or more, not {workers!r}")
+    try:
+        check_arguments(**{name: given for name, given in options.items() if name != "proxies"})
+    except TypeError as error:
+        raise InputError(f"zcp.score has no such argument ({error})") from error
     if isinstance(options.get("proxies"), Iterator):
         options["proxies"] = list(options["proxies"])
     count = max((proxy.batches for proxy in choose(options.get("proxies"))), default=1)
@@ -86,7 +94,7 @@ def _outcome(network: nn.Module | Builder, batches: Any, options: dict[str, Any]
     try:
         made = network if isinstance(network, nn.Module) else network()
     except Exception as error:
-        return f"the function that builds the network fails ({type(error).__name__}: {error})"
+        return f"the function that builds the network fails ({type(error).__name__}: {one_line(error)})"
     if made is None:
         return "the function that builds the network returned None"
     try:
@@ -94,7 +102,7 @@ def _outcome(network: nn.Module | Builder, batches: Any, options: dict[str, Any]
     except InputError as error:
         return str(error)
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return f"{type(error).__name__}: {one_line(error)}"
 
 
 def _outcomes(jobs: Mapping[str, Job], workers: int) -> Iterator[tuple[str, Scores | str]]:
@@ -113,4 +121,7 @@ def _outcomes(jobs: Mapping[str, Job], workers: int) -> Iterator[tuple[str, Scor
         futures = {name: pool.submit(job) for name, job in jobs.items()}
         for name, future in futures.items():
             failure = future.exception()
-            yield name, future.result() if failure is None else f"{type(failure).__name__}: {failure}"
+            yield (
+                name,
+                future.result() if failure is None else f"{type(failure).__name__}: {one_line(failure)}",
+            )

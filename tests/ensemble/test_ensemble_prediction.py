@@ -161,7 +161,30 @@ def colour():
 
 def unfit():
     return nn.Linear(7, 10)
+
+def recurrent():
+    return nn.LSTM(3, 4)
+
+def five():
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 5))
+
+def map_of_features():
+    return nn.Conv2d(3, 10, 1)
+
+class Single(nn.Sequential):
+    def forward(self, x):
+        if (x == 1).all():
+            raise ValueError("not on ones")
+        return super().forward(x)
+
+def single():
+    return Single(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10), nn.ReLU())
 """
+FAILS = r"cannot be used on the 3x32x32 inputs of cifar10: the network's forward fails"
+UNFIT = {
+    "unfit": FAILS, "recurrent": FAILS, "five": "the network has 5 classes, and cifar10 has 10",
+    "map_of_features": r"cannot be used on the 3x32x32 .*the network gives \(4, 10, 32, 32\)",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -199,8 +222,18 @@ def test_what_is_unlike_every_fitted_network_gets_no_interval(rows, own_module):
     found = prediction.predict_network(make_artefact(rows), network)
     assert found.seen.startswith("not known: it is given as code")
     only = make_artefact(rows, ["naswot"])
-    with pytest.raises(InputError, match="no proxy of GreenFactory can be computed: "):
-        prediction.predict_network(only, prediction.load_network(f"{own_module}:unfit"))
+    for name, fault in UNFIT.items():
+        with pytest.raises(InputError, match=fault) as caught:
+            prediction.predict_network(only, prediction.load_network(f"{own_module}:{name}"))
+        assert "\n" not in str(caught.value)
+
+
+def test_a_network_that_fails_where_the_model_reads_it(own_module):
+    network, batches = prediction.load_network(f"{own_module}:single"), zcp.gaussian_batches("cifar10", 4)
+    with pytest.raises(
+        InputError, match=r"GreenFactory needs \w+, but the network's forward fails \(ValueErr"
+    ):
+        prediction._score(read("GreenFactory"), network, "tss", "cifar10", batches, 0, [])
 
 
 def test_a_network_of_one_s_own_is_ranked_in_the_population(rows, own_module):

@@ -11,7 +11,7 @@ import typer
 from zcp.collect.cluster import Cluster
 from zcp.collect.order import first, parse_shard, plan, read_indices
 from zcp.collect.parts import merge, scores_path
-from zcp.collect.run import Executor, collect
+from zcp.collect.run import Executor, collect, require_writable
 from zcp.collect.settings import choose_settings
 from zcp.collect.workers import Pool, cores
 from zcp.data.datasets import DATASETS
@@ -57,6 +57,7 @@ def collect_command(
     target = _checked(device, is_remote=cluster is not None)
     executor: Executor = Pool(_workers(device, workers)) if cluster is None else Cluster(cluster)
     path = scores_path(out)
+    require_writable(path)
     typer.echo(f"{len(units)} networks, {len(settings.proxies)} proxies, batch {batch}, {device} -> {path}")
     collect(path, units, settings, executor, target)
     typer.echo(f"written: {path}")

@@ -43,6 +43,18 @@ class Executor(Protocol):
         ...
 
 
+def require_writable(folder: Path) -> None:
+    """Make a folder where there is none, and notice a disk that is full or read-only before the work begins.
+
+    Raises:
+        InputError: if nothing can be written there.
+    """
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_once(folder / "probe.tmp", bytes(2**16))
+        (folder / "probe.tmp").unlink(missing_ok=True)
+
+
 class Writer:
     """Adds rows to a collection, a part a minute; a context manager that writes the rest when it is left.
 
@@ -57,11 +69,8 @@ class Writer:
     def __init__(self, folder: Path, origin: Origin) -> None:
         self.folder, self.origin = folder, origin
         self._rows: list[Row] = []
+        require_writable(folder)
         with disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            # A disk that is full or read-only is noticed before anything is computed.
-            write_once(folder / "probe.tmp", bytes(2**16))
-            (folder / "probe.tmp").unlink(missing_ok=True)
             is_new = not any(folder.glob("*.parquet"))
         self.done: set[Unit] = set()
         if not is_new:

@@ -18,6 +18,7 @@ from zcp.collect.settings import image_digests
 from zcp.data.batches import Batch, gaussian_batches, image_batches
 from zcp.data.datasets import DATASETS, get_dataset
 from zcp.ensemble.artefacts import Artefact, rank_in_population, with_regions
+from zcp.ensemble.own_network import require_fit
 from zcp.errors import InputError
 from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.scoring import score
@@ -227,7 +228,11 @@ def _score(
     # The definitions of today may be newer than those that the model was fitted on.
     computed = {name: artefact.proxy_of(name) for name in (*wanted, *(AZ_NAS_PARTS if ranked else ()))}
     notes += [f"{name}: as {old}, its older definition" for name, old in computed.items() if name != old]
+    require_fit(network, dataset, batches)
     scores = score(network, batches, computed.values(), seed=seed)
+    for name, proxy in computed.items():
+        if (reason := scores.reasons.get(proxy, "")).startswith("the network's forward fails"):
+            raise InputError(f"{artefact.name} needs {name}, but {reason}; correct the network")
     notes += [f"{name}: {reason}" for name, reason in scores.reasons.items()]
     unseen = [name for name in DATASETS if f"dataset={name}" not in artefact.features]
     if dataset in unseen and len(unseen) > 1:

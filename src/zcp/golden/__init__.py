@@ -19,7 +19,7 @@ from zcp.data.datasets import DATASETS
 from zcp.errors import InputError
 from zcp.golden.recipe import RecipeDraw, recipe_batches, recipe_weights
 from zcp.golden.rounding import eznas_interval, jittered
-from zcp.paths import is_file
+from zcp.paths import is_file, is_folder
 from zcp.proxies.registry import REGISTRY
 from zcp.scoring import score
 from zcp.spaces import get_space
@@ -117,10 +117,13 @@ def check(path: str | Path, archs: Sequence[str] | None = None) -> Iterator[Line
 def _read(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Return (values, layouts) by architecture, checked as far as the comparison reads them."""
     if not is_file(path):  # reading a pipe would wait for ever
-        raise InputError(f"cannot read the golden file {path}: there is no such file")
+        what = "it is a folder" if is_folder(path) else "there is no such file"
+        raise InputError(f"cannot read the golden file {path}: {what}")
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"the golden file {path} is no JSON: {error}") from error
+    except OSError as error:
         raise InputError(f"cannot read the golden file {path}: {error}") from error
     try:
         values, layouts = content["values"], content["archs"]

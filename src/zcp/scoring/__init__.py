@@ -12,13 +12,15 @@ from torch import nn
 from tqdm import tqdm
 
 import zcp.proxies  # noqa: F401 - registers them
-from zcp.errors import InputError, Undefined
+from zcp.errors import Undefined
 from zcp.proxies.formula import formula_proxy
 from zcp.proxies.registry import Function, Proxy, as_proxy, default_proxies, get_proxy
+from zcp.scoring.arguments import check_arguments
 from zcp.scoring.run import Run
 from zcp.scoring.scores import Scores
 from zcp.statistics.adapted import Adapted, Form, Output
 from zcp.statistics.batches import Drawn, check, check_finite, drawn, finite
+from zcp.statistics.chain import named_blocks
 from zcp.statistics.copies import (
     ENGINES,
     Engine,
@@ -102,10 +104,12 @@ def score(
         0.011714
     """
     require_scorable(network)
+    check_arguments(
+        init=init, seed=seed, draw=draw, formulas=formulas, engine=engine, loss=loss, output=output,
+        blocks=blocks, device=device, strict=strict, progress=progress,
+    )  # fmt: skip
     chosen = choose(proxies)
     chosen += [formula_proxy(name, text) for name, text in (formulas or {}).items()]
-    if init not in ("paper", "keep"):
-        raise InputError(f"unknown init {init!r}; choose 'paper' or 'keep'")
     pairs = drawn(batches, max((proxy.batches for proxy in chosen), default=1))
     form = Form([pair.inputs for pair in pairs], output)
     for number, (pair, main) in enumerate(zip(pairs, form.inputs, strict=True)):
@@ -114,6 +118,7 @@ def score(
             check_finite(number, *finite(pair, main))
     with own_surroundings(network, device):
         network = materialised(unwrapped(network), *form.arguments(form.inputs[0], 0)[:2])
+        named_blocks(network, list(blocks or []))
         run = partial(
             _run, pairs=pairs, keep=init == "keep", seed=seed, draw=draw or SeededDraw(seed), loss=loss,
             blocks=blocks,

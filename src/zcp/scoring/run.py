@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from zcp.errors import InputError, Undefined
+from zcp.errors import InputError, Undefined, one_line
 from zcp.proxies.registry import Proxy, list_proxies
 from zcp.scoring.scores import Scores
 from zcp.scoring.watch import Watch, is_watched
@@ -157,7 +157,7 @@ def _value(compute: Callable[[], float]) -> tuple[float, str]:
         return math.nan, str(error)
     except Exception as error:
         # A network that fails must cost neither the other proxies nor the other networks of a collection.
-        reason = f"{_who(error)} fails ({type(error).__name__}: {' '.join(str(error).split())})"
+        reason = f"{_who(error)} fails ({type(error).__name__}: {one_line(error)})"
         # The frames hold the tensors of a pass that failed.
         error.__traceback__ = None
         return math.nan, reason

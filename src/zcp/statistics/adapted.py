@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
-from zcp.errors import InputError, Undefined
+from zcp.errors import InputError, Undefined, of
 from zcp.statistics.operations import WEIGHTED
 from zcp.statistics.recorder import Recorder
 
@@ -86,7 +86,8 @@ class Form:
             self._known = True
             found = outputs if isinstance(outputs, Tensor) else self._found(outputs, last)
         elif callable(self.output):
-            found = self.output(outputs)
+            with of("the function output"):
+                found = self.output(outputs)
         else:
             found = _item(outputs, self.output)
         if not isinstance(found, Tensor):

@@ -65,7 +65,7 @@ def get_engine(name: str | Engine) -> Engine:
     """
     if isinstance(name, Engine):
         return name
-    if name not in ENGINES:
+    if not isinstance(name, str) or name not in ENGINES:
         raise InputError(f"unknown engine {name!r}; choose one of {', '.join(ENGINES)}")
     return ENGINES[name]
 

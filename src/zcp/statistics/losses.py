@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
-from zcp.errors import InputError, Undefined
+from zcp.errors import InputError, Undefined, of
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 #: Label that takes no part in cross-entropy, as PyTorch's own.
@@ -62,15 +62,20 @@ def class_dimension(logits: Tensor, labels: Tensor) -> int | None:
     return None
 
 
-def checked(loss: Tensor) -> Tensor:
-    """Return a loss.
+def own_loss(function: Loss, logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the caller's loss of outputs.
 
     Raises:
         InputError: if it is no scalar.
+        Undefined: if it has no gradient, though the outputs have.
     """
+    with of("the loss"):
+        loss = function(logits, targets)
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         what = f"a tensor {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
         raise InputError(f"the loss gave {what}, not a scalar; take its mean")
+    if logits.requires_grad and not loss.requires_grad:
+        raise Undefined("the loss has no gradient; compute it from the logits, without detach or no_grad")
     return loss
 
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from zcp.errors import Undefined
+from zcp.errors import Undefined, of
 from zcp.formulas import Expression
 from zcp.statistics import blocks, capture, eznas_triples, formula_layers, gaussian_process, head, losses, ntk
 from zcp.statistics.adapted import Adapted, on_batch
@@ -135,7 +135,9 @@ class Statistics(Lazy):
 
     def noise(self, name: str, shape: Sequence[int]) -> Tensor:
         """Return a standard normal tensor of this shape, always the same for the same name."""
-        return self.engine.lay_out(to_device(self._draw(name, shape), self.device).to(self.dtype))
+        with of("the function draw"):
+            drawn = self._draw(name, shape)
+        return self.engine.lay_out(to_device(drawn, self.device).to(self.dtype))
 
     def forward(
         self,
@@ -203,10 +205,11 @@ class Statistics(Lazy):
 
         Raises:
             InputError: if a label has no logit, or the caller's loss gives no scalar.
-            Undefined: if cross-entropy is not defined for these outputs and targets.
+            Undefined: if cross-entropy is not defined for these outputs and targets, or the caller's loss has
+                no gradient.
         """
         if self._loss is not None:
-            return losses.checked(self._loss(logits, targets))
+            return losses.own_loss(self._loss, logits, targets)
         return self.cross_entropy(logits, targets)
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
