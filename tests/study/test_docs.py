@@ -41,7 +41,7 @@ def test_every_direct_requirement_is_pinned():
     assert names - {pin.split("==")[0] for pin in pins()} == set()
 
 
-def test_ci_calls_the_test_command_of_the_readme():
+def test_ci_calls_the_test_commands_of_the_readme():
     ci = (PROJECT / ".ci" / "run").read_text()
     readme = (PROJECT / "README.md").read_text()
     assert "\nmake test-all\nexec make portable\n" in ci
