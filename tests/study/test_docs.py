@@ -51,7 +51,7 @@ def test_the_extra_for_predictions_brings_the_scikit_learn_of_the_models():
     assert fitted and all(wanted.specifier.contains(version) for version in fitted)
 
 
-def test_ci_calls_the_test_command_of_the_readme():
+def test_ci_calls_the_test_commands_of_the_readme():
     ci = (PROJECT / ".ci" / "run").read_text()
     readme = (PROJECT / "README.md").read_text()
     assert "\nmake test-all\nexec make portable\n" in ci
