@@ -12,7 +12,7 @@ import typer
 
 from zcp import optional
 from zcp.collect.command_line import collect_command, listed, merge_command
-from zcp.errors import InputError, StudyError
+from zcp.errors import InputError, StudyError, one_line
 from zcp.paths import GOLDEN, require_checkout
 
 #: Of click, or of the copy of it that typer brings.
@@ -59,7 +59,7 @@ def _usage(error: Any) -> str:
     if type(error).__name__ == "NoArgsIsHelpError":
         return told
     hint = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
-    return f"zcp: {' '.join(told.split()).rstrip('.')}{hint}"
+    return f"zcp: {one_line(told).rstrip('.')}{hint}"
 
 
 @app.command()
