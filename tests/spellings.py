@@ -261,6 +261,5 @@ class Recurrent(nn.Module):
 
 
 NETWORKS = {
-    each.__name__: each
-    for each in (Convolutions, Layers, Groups, Attention, Sequences, Gates, Recurrent)
+    each.__name__: each for each in (Convolutions, Layers, Groups, Attention, Sequences, Gates, Recurrent)
 }

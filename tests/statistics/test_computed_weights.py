@@ -102,11 +102,11 @@ def test_the_leaves_of_a_computed_weight_are_weights(how, operator):
         for bend, h in zip(bends, torch.autograd.grad(squares / 2, leaves, allow_unused=True), strict=True):
             bend += 0 if h is None else h
     expected = {
-        "grad_norm": sum(float(g.norm()) for g in gradients),
-        "snip": sum(float((w * g).abs().sum()) for w, g in zip(leaves, gradients, strict=True)),
-        "grasp": -sum(float((w * h).sum()) for w, h in zip(leaves, bends, strict=True)),
-        "nasi": float(squares),
-        "l2_norm": sum(float(w.norm()) for w in leaves),
+        "grad_norm": sum(float(g.detach().norm()) for g in gradients),
+        "snip": sum(float((w * g).detach().abs().sum()) for w, g in zip(leaves, gradients, strict=True)),
+        "grasp": -sum(float((w * h).detach().sum()) for w, h in zip(leaves, bends, strict=True)),
+        "nasi": float(squares.detach()),
+        "l2_norm": sum(float(w.detach().norm()) for w in leaves),
     }
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=1e-7, abs=1e-12), name
@@ -146,8 +146,8 @@ def test_a_weight_that_activations_take_part_in_ends_there():
     found = score(net, batches, ["grad_norm", "l2_norm"], init="keep")
     leaves = [net.w, net.base, net.route.weight, net.head.weight]
     gradients = torch.autograd.grad(F.cross_entropy(net(batches[0][0]), batches[0][1]), leaves)
-    assert found["l2_norm"] == pytest.approx(sum(float(w.norm()) for w in leaves), rel=1e-5)
-    assert found["grad_norm"] == pytest.approx(sum(float(g.norm()) for g in gradients), rel=1e-4)
+    assert found["l2_norm"] == pytest.approx(sum(float(w.detach().norm()) for w in leaves), rel=1e-5)
+    assert found["grad_norm"] == pytest.approx(sum(float(g.detach().norm()) for g in gradients), rel=1e-4)
 
 
 def test_what_parameters_alone_give_a_layer_counts():
@@ -168,4 +168,4 @@ def test_what_parameters_alone_give_a_layer_counts():
         net(x)
     assert flops(net, x).total == counter.get_total_flops() / 2 == 2 * 5 * 7 + 6 * 7 * 2 + 6 * 2 * CLASSES
     found = score(net, [(x, torch.arange(6) % 3)], ["l2_norm"], init="keep")["l2_norm"]
-    assert found == pytest.approx(float(net.w.norm() + net.head.weight.norm()), rel=1e-6)
+    assert found == pytest.approx(float((net.w.norm() + net.head.weight.norm()).detach()), rel=1e-6)

@@ -38,20 +38,22 @@ PRODUCTS = {
     "mv of the weight": (lambda x, w: torch.mv(w, x), [(I,)], [(O, I)], I * O, False),
     "vector": (lambda x, w: x @ w, [(I,)], [(I, O)], I * O, True),
     "addmm": (lambda x, w: torch.addmm(x[:, :1], x, w), [(B, I)], [(I, O)], B * I * O, True),
-    "addmm_": (lambda x, w: x.new_zeros(B, O).addmm_(x, w), [(B, I)], [(I, O)], B * I * O, True),
+    "addmm_": (lambda x, w: x.new_zeros(B, O).addmm_(x, w), [(B, I)], [(I, O)], B * I * O, False),
     "addmv": (lambda x, w: torch.addmv(x[:, 0], x, w[0]), [(B, I)], [(1, I)], B * I, False),
     "addbmm": (lambda x, w: torch.addbmm(x[0, 0, 0], x, w), [(B, T, I)], [(B, I, O)], B * T * I * O, False),
     "baddbmm": (
-        lambda x, w: torch.baddbmm(x[:1, :1, :1], x, w, alpha=2), [(B, T, I)], [(B, I, O)], B * T * I * O, True,
+        lambda x, w: torch.baddbmm(x[:1, :1, :1], x, w, alpha=2),
+        [(B, T, I)], [(B, I, O)], B * T * I * O, True,
     ),
     "bilinear": (F.bilinear, [(B, I), (B, T)], [(O, I, T)], B * O * I * T, False),
     "tensordot": (lambda x, w: torch.tensordot(x, w, 1), [(B, T, I)], [(I, O)], B * T * I * O, True),
     "tensordot of two": (
-        lambda x, w: torch.tensordot(x, w, dims=([2, 1], [0, 1])), [(B, T, I)], [(I, T, O)], B * T * I * O, True,
+        lambda x, w: torch.tensordot(x, w, dims=([2, 1], [0, 1])),
+        [(B, T, I)], [(I, T, O)], B * T * I * O, True,
     ),
     "inner": (torch.inner, [(B, T, I)], [(O, I)], B * T * I * O, True),
     "multi_dot": (
-        lambda *m: torch.linalg.multi_dot(m), [(B, I)], [(I, O), (O, 2)], B * I * O + B * O * 2, True,
+        lambda *m: torch.linalg.multi_dot(m), [(2, I)], [(I, O), (O, 6)], 2 * I * O + 2 * O * 6, True,
     ),
     "multi_dot, weights first": (
         lambda *m: torch.linalg.multi_dot(m), [(50, I)], [(I, O), (O, 2)], I * O * 2 + 50 * I * 2, True,
@@ -64,7 +66,8 @@ PRODUCTS = {
         lambda *m: torch.einsum("bi,ij,jk->kb", *m), [(B, I)], [(I, O), (O, 2)], B * I * O + B * O * 2, True,
     ),
     "einsum of three, weights first": (
-        lambda x, a, b: torch.einsum("ij,jk,bi", a, b, x), [(B, I)], [(I, O), (O, 2)], I * O * 2 + B * I * 2, True,
+        lambda x, a, b: torch.einsum("ij,jk,bi", a, b, x),
+        [(B, I)], [(I, O), (O, 2)], I * O * 2 + B * I * 2, True,
     ),
     "einsum of three in a list": (
         lambda *m: torch.einsum("...i,ji,kj->...k", [*m]), [(B, T, I)], [(O, I), (2, O)],
@@ -75,14 +78,19 @@ PRODUCTS = {
         B * I * O + B * O * 2 + B * 2, True,
     ),
     "einsum, sublists": (
-        lambda x, w: torch.einsum(x, [0, 1, 2], w, [3, 2], [0, 3, 1]), [(B, T, I)], [(O, I)], B * T * I * O, True,
+        lambda x, w: torch.einsum(x, [0, 1, 2], w, [3, 2], [0, 3, 1]),
+        [(B, T, I)], [(O, I)], B * T * I * O, True,
     ),
     "einsum, alone": (lambda x, w: torch.einsum("bti,oi->bo", x, w), [(B, T, I)], [(O, I)], B * I * O, True),
     "einsum, element-wise": (lambda x, w: torch.einsum("bi,oi->boi", x, w), [(B, I)], [(O, I)], 0, True),
     "einsum, grouped": (
-        lambda x, w: torch.einsum("btgi,goi->btgo", x, w), [(B, T, 2, I)], [(2, O, I)], B * T * 2 * I * O, True,
+        lambda x, w: torch.einsum("btgi,goi->btgo", x, w),
+        [(B, T, 2, I)], [(2, O, I)], B * T * 2 * I * O, True,
     ),
-    "einsum, diagonal": (lambda x, w: torch.einsum("btt,to->bo", x, w), [(B, T, T)], [(T, O)], B * T * O, True),
+    "einsum, diagonal": (
+        lambda x, w: torch.einsum("btt,to->bo", x, w),
+        [(B, T, T)], [(T, O)], B * T * O, True,
+    ),
     "einsum, broadcast": (
         lambda x, w: torch.einsum("bti,boi->bto", x, w), [(B, T, I)], [(1, O, I)], B * T * I * O, True,
     ),
@@ -136,6 +144,7 @@ def test_a_bilinear_layer_is_a_linear_one_of_all_pairs():
 
 def test_heads_with_a_bias_of_their_own():
     """The bias (heads, width) of a projection that is written as one einsum is a bias."""
+
     class Heads(nn.Module):
         def __init__(self, module: bool) -> None:
             super().__init__()

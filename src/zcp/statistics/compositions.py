@@ -109,9 +109,7 @@ _SUMS = {"addmm": torch.mm, "baddbmm": torch.bmm, "addbmm": _batches, "addmv": t
 MADE_OF_PRODUCTS: dict[Function, Function] = {
     **dict.fromkeys(named("bilinear"), _bilinear),
     **{f: _added(multiply) for name, multiply in _SUMS.items() for f in named(name)},
-    **{
-        f: _added_in_place(_added(multiply)) for name, multiply in _SUMS.items() for f in named(f"{name}_")
-    },
+    **{f: _added_in_place(_added(multiply)) for name, multiply in _SUMS.items() for f in named(f"{name}_")},
 }
 #: Functions that are made of operations -> the same, operation by operation.
 COMPOSED: dict[Function, Function] = {

@@ -63,7 +63,9 @@ class Product(NamedTuple):
             for own in sizes
         ]
         # What was broadcast concerns one factor alone.
-        kept = [{letter for letter in own if letter not in broadcast or letter in self.output} for own in kept]
+        kept = [
+            {letter for letter in own if letter not in broadcast or letter in self.output} for own in kept
+        ]
         first, mine = _summed(first, mine, kept[0])
         second, theirs = _summed(second, theirs, kept[1])
         return Product(first, second, (mine, theirs), self.output)
@@ -139,7 +141,8 @@ def letters_of(equation: str, operands: Sequence[Tensor]) -> tuple[list[str], st
         for indices, operand in zip(inputs.split(","), operands, strict=True)
     ]
     letters = [
-        indices.replace("...", _batch(count)) for indices, count in zip(inputs.split(","), hidden, strict=True)
+        indices.replace("...", _batch(count))
+        for indices, count in zip(inputs.split(","), hidden, strict=True)
     ]
     if not arrow:
         counts = Counter(inputs.replace("...", "").replace(",", ""))

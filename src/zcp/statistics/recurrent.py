@@ -113,8 +113,7 @@ def _one_way(
         size = len(state[0])
         if len(step) > size:
             state = tuple(
-                torch.cat([now, first[size : len(step)]])
-                for now, first in zip(state, begin, strict=True)
+                torch.cat([now, first[size : len(step)]]) for now, first in zip(state, begin, strict=True)
             )
         elif len(step) < size:
             ended.append(tuple(each[len(step) :] for each in state))
