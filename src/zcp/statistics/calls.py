@@ -59,8 +59,8 @@ class Call:
             return tensor.transpose(0, 1)
         if len(tensor) % samples:
             raise Undefined(
-                f"an operation has {len(tensor)} rows for {samples} samples, as those on packed sequences have, so "
-                "which row belongs to which sample is not known"
+                f"an operation has {len(tensor)} rows for {samples} samples, as those on packed sequences "
+                "have, so which row belongs to which sample is not known"
             )
         # Some have one for each sample and token, or window.
         return tensor.reshape(samples, -1, *tensor.shape[1:])

@@ -126,10 +126,11 @@ def _einsum(equation: str, *operands: Any) -> Product | None:
     if len(factors) != 2:
         return None
     letters, output = letters_of(equation, factors)
-    return Product(*factors, (letters[0], letters[1]), output)
+    return Product(factors[0], factors[1], (letters[0], letters[1]), output)
 
 
 def operands_of(operands: Sequence[Any]) -> Sequence[Tensor]:
+    """Return the factors, which may be given one by one or in one list."""
     return operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
 
 

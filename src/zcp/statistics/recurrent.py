@@ -134,7 +134,7 @@ RECURRENT: dict[Callable[..., Any], Callable[..., Any]] = {
 
 @contextmanager
 def current_weights(network: nn.Module) -> Iterator[None]:
-    """Let recurrent layers read the parameters that they have now; they keep a list of those that they had."""
+    """Let recurrent layers read the parameters that they have now, and not their list of earlier ones."""
     layers = [module for module in network.modules() if isinstance(module, nn.RNNBase)]
     handles = [layer.register_forward_pre_hook(_refresh) for layer in layers]
     try:
