@@ -41,7 +41,7 @@ def _default(network: nn.Module, seed: int) -> None:
 
 
 def _fill(network: nn.Module, seed: int, std: Callable[[nn.Module, Tensor], float]) -> None:
-    """Draw weights of convolutions, linear and recurrent layers from N(0, std), zero biases, reset the rest."""
+    """Draw weights of convolutions, linear and recurrent layers, N(0, std), zero biases, reset the rest."""
     source = generator(seed)
     others: list[nn.Module] = []
 

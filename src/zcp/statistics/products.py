@@ -35,7 +35,7 @@ class Product(NamedTuple):
 
     @property
     def multiply_accumulates(self) -> int:
-        """The product of the sizes of all letters; those of one factor alone that do not come out are none."""
+        """The product of the sizes of all letters, without those of one factor alone that do not come out."""
         reduced = self.reduced()
         sizes = dict(zip(reduced.letters[0], reduced.first.shape, strict=True))
         sizes |= zip(reduced.letters[1], reduced.second.shape, strict=True)
