@@ -1,8 +1,7 @@
 """Which parameters are weights: what convolutions, linear layers and products multiply activations with.
 
 A weight is a leaf parameter, which an optimiser would move, of two dimensions or more. Of a layer whose
-weight is computed it is
-every such parameter that it is computed from, whatever the way: scaled, centred, turned,
+weight is computed it is every such parameter behind it, whatever the way: scaled, centred, turned,
 joined (`torch.cat([a, b])`), corrected by a product of two others (`w + a @ b`, where all three count), the
 matrix that `spectral_norm`, `orthogonal` or pruning begins with. A parameter that only scales, with a number
 a row or column, is no weight, as that of a batch norm is none: of `weight_norm` the direction counts. Norms
