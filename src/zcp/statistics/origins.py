@@ -3,7 +3,7 @@
 A product says of none of its factors that it is the weight. The weight is the factor that is computed of
 parameters alone, however long the way: `w.t()`, `w * scale`, `w - w.mean()`, `torch.cat([a, b])`,
 `w + a @ b`. Everything else is an activation, as is whatever comes from where nothing is known. A factor that
-is made of parameters and of activations (`w * gate(x)`) is an activation too: of such a one only the functions
+is made of parameters and of activations (`w * gate(x)`) is an activation too: of such a one only functions
 that say which argument is the weight, convolutions and `F.linear`, have a weight.
 """
 
