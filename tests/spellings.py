@@ -211,4 +211,55 @@ class Gates(nn.Module):
         return torch.matmul(x.mean((2, 3)), p.fc_w.T) + p.fc_b
 
 
-NETWORKS = {each.__name__: each for each in (Convolutions, Layers, Groups, Attention, Sequences, Gates)}
+class Recurrent(nn.Module):
+    shape = (5, 6)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(6, 4, batch_first=True)
+        self.gru, self.rnn = nn.GRUCell(4, 5), nn.RNNCell(5, 3, nonlinearity="relu")
+        self.fc = nn.Linear(3, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = last = None
+        for step in self.lstm(x)[0].unbind(1):
+            state = self.gru(step, state)
+            last = self.rnn(state, last)
+        return self.fc(last)
+
+    @staticmethod
+    def functions(p, x: Tensor) -> Tensor:
+        zeros = [x.new_zeros(1, len(x), 4) for _ in range(2)]
+        lstm = [p.lstm_w_ih_l0, p.lstm_w_hh_l0, p.lstm_b_ih_l0, p.lstm_b_hh_l0]
+        steps = torch.lstm(x, zeros, lstm, True, 1, 0.0, True, False, True)[0]
+        state, last = torch.zeros(len(x), 5, dtype=x.dtype), torch.zeros(len(x), 3, dtype=x.dtype)
+        for step in steps.unbind(1):
+            state = torch.gru_cell(step, state, p.gru_w_ih, p.gru_w_hh, p.gru_b_ih, p.gru_b_hh)
+            last = torch.rnn_relu_cell(state, last, p.rnn_w_ih, p.rnn_w_hh, p.rnn_b_ih, p.rnn_b_hh)
+        return F.linear(last, p.fc_w, p.fc_b)
+
+    @staticmethod
+    def operators(p, x: Tensor) -> Tensor:
+        h = c = x.new_zeros(len(x), 4)
+        outputs = []
+        for step in x.unbind(1):
+            gates = (step @ p.lstm_w_ih_l0.t() + p.lstm_b_ih_l0) + (h @ p.lstm_w_hh_l0.t() + p.lstm_b_hh_l0)
+            i, f, g, o = gates.chunk(4, 1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+            outputs.append(h)
+        state, last = x.new_zeros(len(x), 5), x.new_zeros(len(x), 3)
+        for step in outputs:
+            a = (torch.einsum("bi,oi->bo", step, p.gru_w_ih) + p.gru_b_ih).chunk(3, 1)
+            b = (torch.inner(state, p.gru_w_hh) + p.gru_b_hh).chunk(3, 1)
+            r, z = (a[0] + b[0]).sigmoid(), (a[1] + b[1]).sigmoid()
+            n = (a[2] + r * b[2]).tanh()
+            state = (1 - z) * n + z * state
+            last = torch.addmm(p.rnn_b_ih, state, p.rnn_w_ih.T) + (last @ p.rnn_w_hh.T + p.rnn_b_hh)
+            last = last.clamp(min=0)
+        return last @ p.fc_w.T + p.fc_b
+
+
+NETWORKS = {
+    each.__name__: each for each in (Convolutions, Layers, Groups, Attention, Sequences, Gates, Recurrent)
+}

@@ -150,6 +150,8 @@ class Product(nn.Module):
         (True, lambda x, w: x @ w),
         (True, lambda x, w: x.mm(w)),
         (True, lambda x, w: torch.einsum("io,bi->bo", [w, x])),
+        (True, lambda x, w: torch.linalg.multi_dot([x, w])),
+        (True, lambda x, w: torch.chain_matmul(x, w)),
     ],
 )
 def test_the_weight_of_a_product_is_out_times_in(turned, run):
@@ -161,14 +163,36 @@ def test_the_weight_of_a_product_is_out_times_in(turned, run):
     assert not differing(found, wanted)
 
 
-def test_a_product_without_samples_in_the_first_dimension():
-    """Of (weight @ x.T) the channels come first; what reads samples says so."""
+# Of (weight @ x.T) the channels come first; heads and positions of a weight are channels and inputs.
+TURNED = {
+    "left": lambda x, w: (w @ x.T).T,
+    "rmatmul": lambda x, w: w.T.__rmatmul__(x),
+    "F.linear of the weight": lambda x, w: F.linear(w, x).T,
+    "einsum, channels first": lambda x, w: torch.einsum("oi,bi->ob", w, x).T,
+    "einsum, implied": lambda x, w: torch.einsum("zi,ai", w, x),
+    "einsum, sublists": lambda x, w: torch.einsum(x, [0, 1], w, [2, 1], [0, 2]),
+    "einsum, ellipsis": lambda x, w: torch.einsum("...i,oi->...o", x, w),
+    "inner": torch.inner,
+    "inner, turned": lambda x, w: torch.inner(w, x).T,
+    "tensordot": lambda x, w: torch.tensordot(x, w, dims=([1], [1])),
+    "tensordot, weight first": lambda x, w: torch.tensordot(w, x, dims=[[1], [1]]).mT,
+    "bmm": lambda x, w: torch.bmm(x[None], w.mT[None])[0],
+    "addmm": lambda x, w: torch.addmm(x.new_zeros(1), w, x.T, beta=2).T,
+    "addbmm": lambda x, w: torch.addbmm(x.new_zeros(1, 1), x[None], w.T[None]),
+    "baddbmm": lambda x, w: torch.baddbmm(x.new_zeros(1, 1, 1), x[None], w.T[None])[0],
+    "two letters": lambda x, w: torch.einsum("bij,oij->bo", x.unflatten(1, (7, 1)), w.unflatten(1, (7, 1))),
+    "heads": lambda x, w: torch.einsum("bi,hoi->bho", x, w.view(2, 2, 7)).flatten(1),
+    "matmul of three dimensions": lambda x, w: (x[:, None] @ w.T).squeeze(1),
+}
+
+
+@pytest.mark.parametrize("how", TURNED)
+def test_a_product_in_any_order_is_a_linear_layer(how):
     weight = torch.randn(CLASSES, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    names = ["fisher", "flops", "snip", "l2_norm"]
+    names = ["fisher", "flops", "snip", "l2_norm", "greenmachine_d", "zen"]
     wanted = score(Product(weight, F.linear), data((7,)), names, init="keep")
-    found = score(Product(weight, lambda x, w: (w @ x.T).T), data((7,)), names, init="keep")
-    assert differing(found, wanted).keys() == {"fisher"}
-    assert "4 rows for 6 samples" in found.reasons["fisher"]
+    found = score(Product(weight, TURNED[how]), data((7,)), names, init="keep")
+    assert not differing(found, wanted)
 
 
 # --- what a network does besides

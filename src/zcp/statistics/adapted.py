@@ -16,8 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from zcp.errors import InputError, Undefined, of
-from zcp.statistics.operations import WEIGHTED
-from zcp.statistics.recorder import Recorder
+from zcp.statistics.last_layer import LastLayer
 
 Output = Callable[[Any], Tensor] | str | int
 #: Inputs of dicts that are taken first.
@@ -133,14 +132,13 @@ class Adapted(nn.Module):
 
     def forward(self, main: Tensor) -> Tensor:
         args, kwargs, tokens = self.form.arguments(main, self.batch)
-        last: list[Tensor] = []
+        last = LastLayer()
         look_up = _InPlaceOf(tokens, main) if self.form.tokens else nullcontext()
-        recorder = Recorder(WEIGHTED, take=lambda call: last.__setitem__(slice(None), [call.output]))
-        with look_up, nullcontext() if self.form.known else recorder:
+        with look_up, nullcontext() if self.form.known else last:
             outputs = self.network(*args, **kwargs)
         if self.form.tokens and not look_up.found:  # type: ignore[union-attr]
             raise Undefined("the network never looked its tokens up in an embedding, so it has no inputs")
-        return self.form.take(outputs, last[0] if last else None)
+        return self.form.take(outputs, last.output)
 
     @torch.no_grad()
     def main_input(self, batch: int) -> Tensor:

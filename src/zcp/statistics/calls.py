@@ -58,7 +58,10 @@ class Call:
         if tensor.ndim > 2 and tensor.shape[1] == samples:
             return tensor.transpose(0, 1)
         if len(tensor) % samples:
-            raise Undefined(f"an operation has {len(tensor)} rows for {samples} samples")
+            raise Undefined(
+                f"an operation has {len(tensor)} rows for {samples} samples, as those on packed sequences "
+                "have, so which row belongs to which sample is not known"
+            )
         # Some have one for each sample and token, or window.
         return tensor.reshape(samples, -1, *tensor.shape[1:])
 

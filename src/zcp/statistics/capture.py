@@ -14,6 +14,7 @@ from zcp.errors import InputError
 from zcp.statistics.calls import Pass
 from zcp.statistics.operations import KINDS
 from zcp.statistics.recorder import Recorder
+from zcp.statistics.recurrent import current_weights
 
 #: Modules that are named in calls -> the kind of what they run; an operation of any other has no module.
 NAMED = {nn.Conv2d: "convolution", nn.BatchNorm2d: "norm", nn.ReLU: "activation"}
@@ -45,7 +46,8 @@ class Rebound(nn.Module):
         return self._leaves[parameter]
 
     def forward(self, inputs: Tensor) -> Tensor:
-        output: Tensor = functional_call(self.network, self._bound, (inputs,))
+        with current_weights(self.network):
+            output: Tensor = functional_call(self.network, self._bound, (inputs,))
         return output
 
 
@@ -75,6 +77,7 @@ def forward(network: nn.Module, inputs: Tensor, kinds: Sequence[str] = KINDS, **
             if isinstance(module, known)
         ]
     with ExitStack() as stack:
+        stack.enter_context(recorder.origins.following_functions())
         for handle in handles:
             stack.callback(handle.remove)
         with recorder:

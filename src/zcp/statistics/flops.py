@@ -1,6 +1,5 @@
 """Multiply-accumulates of the operations of a network."""
 
-import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from zcp.errors import InputError
 from zcp.statistics.adapted import arguments_of
 from zcp.statistics.calls import Call
 from zcp.statistics.copies import materialised, own_copy, unwrapped
+from zcp.statistics.products import read_product
 from zcp.statistics.recorder import Recorder
 from zcp.statistics.refusals import require_scorable
 
@@ -34,10 +34,11 @@ def multiply_accumulates(call: Call) -> int:
         return int(pairs * (query.shape[-1] + value.shape[-1]))
     if call.kind not in ("linear", "product"):
         return 0
-    if call.function.__name__ == "einsum":
-        return _einsum(call)
-    # What is summed over is the last dimension of the first factor, or of a weight.
-    return call.output.numel() * int((call.input if call.weight is None else call.weight).shape[-1])
+    if call.kind == "product":
+        product = read_product(call.function, call.args, call.kwargs)
+        return 0 if product is None else product.multiply_accumulates
+    assert call.weight is not None
+    return call.output.numel() * call.weight.shape[-1]
 
 
 def biases(call: Call) -> int:
@@ -52,22 +53,6 @@ def counted_as_nats_bench(calls: Iterable[Call]) -> int:
 
 def _given(call: Call, place: int, name: str) -> Any:
     return call.args[place] if len(call.args) > place else call.kwargs.get(name)
-
-
-def _einsum(call: Call) -> int:
-    """Return the product of the sizes of all indices: of the output, and of what is summed over."""
-    equation, *operands = call.args
-    inputs, _, output = equation.replace(" ", "").partition("->")
-    summed: dict[str, int] = {}
-    for indices, operand in zip(inputs.split(","), operands, strict=True):
-        named = indices.replace("...", "")
-        before = indices.find("...")
-        shape = list(operand.shape)
-        if before >= 0:
-            after = len(named) - before
-            shape = shape[:before] + (shape[-after:] if after else [])
-        summed |= {i: size for i, size in zip(named, shape, strict=True) if i not in output}
-    return call.output.numel() * math.prod(summed.values())
 
 
 class Flops(NamedTuple):
@@ -125,7 +110,7 @@ def flops(network: nn.Module, inputs: Any) -> Flops:
     recorder = Recorder(arguments=True, biases=False, take=take)
     recorder.hide(own)
     try:
-        with torch.no_grad(), recorder:
+        with torch.no_grad(), recorder.origins.following_functions(), recorder:
             own(*args, **kwargs)
     except Exception as error:
         raise InputError(f"the network fails on these inputs ({type(error).__name__}: {error})") from error

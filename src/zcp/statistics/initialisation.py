@@ -15,6 +15,8 @@ from zcp.statistics.seeding import generator, seed_for
 from zcp.statistics.transfer import moved
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
+#: Modules of several matrices, or of one of three dimensions, that are drawn as those of linear layers.
+PACKED = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase, nn.Bilinear)
 #: Deviation of parameters of modules that do not say how they are drawn.
 OTHERS = 0.02
 
@@ -39,7 +41,7 @@ def _default(network: nn.Module, seed: int) -> None:
 
 
 def _fill(network: nn.Module, seed: int, std: Callable[[nn.Module, Tensor], float]) -> None:
-    """Draw convolution and linear weights from N(0, std), zero their biases and reset all else."""
+    """Draw weights of convolutions, linear and recurrent layers, N(0, std), zero biases, reset the rest."""
     source = generator(seed)
     others: list[nn.Module] = []
 
@@ -63,10 +65,13 @@ def _fill(network: nn.Module, seed: int, std: Callable[[nn.Module, Tensor], floa
                 parameter.data = parameter.data.contiguous()
             parametrised.reset(module)
     for module in others:
-        if isinstance(module, nn.MultiheadAttention):
-            for name, parameter in module.named_parameters(recurse=False):
-                if name.endswith("proj_weight"):
-                    parameter.copy_(draw(module, parameter))
+        if not isinstance(module, PACKED):
+            continue
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.ndim > 1 and "weight" in name:
+                parameter.copy_(draw(module, parameter))
+            elif "bias" in name and not isinstance(module, nn.MultiheadAttention):
+                parameter.zero_()
     _draw_others(network, seed)
 
 
@@ -144,7 +149,7 @@ def _eznas(network: nn.Module, seed: int) -> None:
         network,
         seed,
         lambda module, weight: (
-            0.01 if isinstance(module, nn.Linear | nn.MultiheadAttention) else sqrt(2 / _fan_out(weight))
+            0.01 if isinstance(module, (nn.Linear, *PACKED)) else sqrt(2 / _fan_out(weight))
         ),
     )
 

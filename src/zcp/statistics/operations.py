@@ -4,7 +4,7 @@ A kind is what an operation computes, however it was written: `nn.Conv1d`, `F.co
 convolutions, `@`, `torch.einsum` and `x.matmul` are products, `F.relu_` and `nn.ReLU` are activations.
 
 * `convolution`: of any rank, transposed or not;
-* `linear`: `F.linear`, and a product with a parameter;
+* `linear`: `F.linear`, and a product with a weight, by `zcp.statistics.products`;
 * `product`: of two activations; `attention`: scaled dot products, fused;
 * `norm`: batch, layer, group, instance, RMS and local response normalisation;
 * `activation`: element-wise and not linear, gates such as the sigmoid among them, by name or written as
@@ -35,9 +35,9 @@ class Operation(NamedTuple):
     """How a function is read.
 
     Attributes:
-        kind: what it computes; `linear` of a product is decided by its operands.
+        kind: what it computes.
         input: position and name of the activations that enter.
-        weight: of the weight, or of the second operand of a product; None where there is none.
+        weight: of the weight; None where there is none.
         bias: of the bias of a layer.
         rectified: tells from the arguments which activations enter, and whether it is an operation at all.
     """
@@ -81,11 +81,6 @@ def _table() -> dict[Callable[..., Any], Operation]:
     for name, position in {"batch_norm": 1, "instance_norm": 1, "layer_norm": 2, "group_norm": 2}.items():
         table[getattr(torch, name)] = Operation("norm", weight=(position, "weight"))
     table[F.linear] = Operation("linear", **layer)  # type: ignore[arg-type]
-    table |= {f: Operation("product", weight=(1, "other")) for f in named("matmul", "__matmul__")}
-    table |= {f: Operation("product", weight=(1, "mat2")) for f in named("mm", "bmm")}
-    table |= {f: Operation("product", (1, "mat1"), (2, "mat2"), (0, "input")) for f in named("addmm")}
-    table |= {f: Operation("product", (1, "batch1"), (2, "batch2"), (0, "input")) for f in named("baddbmm")}
-    table[torch.einsum] = Operation("product", (1, "operands"), (2, "operands"))
     table[F.scaled_dot_product_attention] = Operation("attention", (0, "query"))
     return table
 
@@ -102,8 +97,8 @@ def _seen_through(function: Callable[..., Any]) -> Callable[..., Any]:
     return twin
 
 
-#: Functions that are made of operations -> their twins, whose operations are seen.
-COMPOSED = {F.multi_head_attention_forward: _seen_through(F.multi_head_attention_forward)}
+#: Attention with its projections -> its twin, whose operations are seen.
+ATTENTION = {F.multi_head_attention_forward: _seen_through(F.multi_head_attention_forward)}
 
 
 def _hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:

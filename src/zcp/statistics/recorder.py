@@ -1,24 +1,29 @@
 """What sees the operations of a network while it runs, whatever they were written as."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.utils.parametrize import ParametrizationList
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
-from zcp.statistics.calls import Call, is_parameter
-from zcp.statistics.operations import COMPOSED, KINDS, LAYERS, OPERATIONS, TWICE, WEIGHTED, Operation
+from zcp.statistics.calls import Call
+from zcp.statistics.compositions import CHAINS, COMPOSED, exchanged
+from zcp.statistics.operations import ATTENTION, KINDS, LAYERS, OPERATIONS, TWICE, WEIGHTED, Operation
+from zcp.statistics.origins import MADE, Origins
+from zcp.statistics.product_layers import Form, as_layer
+from zcp.statistics.products import PRODUCTS, Product, operands_of, read_product
 from zcp.statistics.readings import Reading, argument, read, replaced
 from zcp.statistics.spellings import ADDITIONS, CASTS, COMPARISONS, GATES, IN_PLACE, Compared
 
 #: What runs for `tensor.requires_grad = True`.
 _ASK = {Tensor.requires_grad.__set__}  # type: ignore[attr-defined]
 Function = Callable[..., Any]
-_GATE = Operation("activation")
+_GATE, _PRODUCT = Operation("activation"), Operation("product")
 
 
 class Overwrites(Exception):
@@ -66,21 +71,31 @@ class Recorder(TorchFunctionMode):
         )
         self._take = take or self.calls.append
         self._last: Call | None = None
-        self._composed = False
-        self._hidden = 0
+        self._attends = self._chained = False
+        self.origins = Origins()
         self._sources: dict[Tensor, tuple[Tensor, int]] = {}
         self._compared = Compared()
-        self._open: tuple[Call, Tensor] | None = None  # a layer that may yet get its bias, what it returned
+        # A layer that may yet get its bias, what it returned, and how the network has that.
+        self._open: tuple[Call, Tensor, Form | None] | None = None
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)  # type: ignore[no-untyped-call]
         if error[0] is None:
             self._close()
 
+    @contextmanager
+    def _inside(self) -> Iterator[None]:
+        """See what a function that was seen calls."""
+        super().__enter__()  # type: ignore[no-untyped-call]
+        try:
+            yield
+        finally:
+            super().__exit__(None, None, None)  # type: ignore[no-untyped-call]
+
     def _close(self) -> None:
         """Hand the last layer on as it is."""
         if self._open is not None:
-            (call, _), self._open = self._open, None
+            (call, *_), self._open = self._open, None
             self._take(call)
 
     def __torch_function__(
@@ -92,7 +107,7 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         """Run a function of PyTorch, and keep what it saw if it is an operation."""
         kwargs = kwargs or {}
-        if self._hidden:
+        if self.origins.hidden:
             return func(*args, **kwargs)
         operation = OPERATIONS.get(func)
         if operation is not None:
@@ -102,13 +117,10 @@ class Recorder(TorchFunctionMode):
             return self._see(_GATE, Reading("activation", gated, None, -1, args), func, args, kwargs)
         if self._open is not None and func in ADDITIONS and self._adds_bias(*args[:2]):
             return self._biased(func, args, kwargs)
-        if func in COMPOSED:
-            self._composed = True
-            try:
-                with self:
-                    return COMPOSED[func](*args, **kwargs)
-            finally:
-                self._composed = False
+        if func in PRODUCTS and (product := read_product(func, args, kwargs)) is not None:
+            return self._multiply(product, func, args, kwargs)
+        if func in COMPOSED and (func is not torch.einsum or len(operands_of(args[1:])) > 2):
+            return self._compose(func, args, kwargs)
         if func in _ASK and args[0].requires_grad:
             # Some networks ask for the gradient of their inputs, which are no leaves here.
             return None
@@ -121,20 +133,61 @@ class Recorder(TorchFunctionMode):
         result = func(*args, **kwargs)
         if func in COMPARISONS or (self._compared and func in CASTS):
             self._compared.keep(args, result)
+        self.origins.note(args, kwargs, result)
+        return result
+
+    def _compose(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a function that is made of operations, which are seen."""
+        before = self._attends, self._chained
+        self._attends, self._chained = func in ATTENTION or self._attends, func in CHAINS or self._chained
+        try:
+            with self._inside():
+                return COMPOSED[func](*args, **kwargs)
+        finally:
+            self._attends, self._chained = before
+
+    def _multiply(
+        self, product: Product, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run a product: of two activations, with a weight as a layer, or unseen what computes a weight."""
+        factors = product.first, product.second
+        made = self.origins.compute_weight(*factors)
+        if (made and not self._chained) or not product.first.is_floating_point():
+            return self._other(func, args, kwargs)
+        weights = [not made and self.origins.is_weight(each) for each in factors]
+        if not any(weights):
+            self._close()
+            reading = Reading("product", product.first, None, -1, args)
+            result = self._see(_PRODUCT, reading, func, args, kwargs)
+            self.origins.set(result, MADE if made else None)
+            return result
+        layer = as_layer(product if weights[1] else product.turned())
+        with self._inside():
+            outputs = layer.run()
+        if layer.form is None:
+            return outputs
+        result = layer.form.give(outputs)
+        if self._open is not None:
+            self._open = self._open[0], result, layer.form
         return result
 
     def _run(
         self, operation: Operation, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        reading = read(operation, func, args, kwargs)
+        reading = read(operation, args, kwargs)
         if operation.rectified:
             reading = reading._replace(input=operation.rectified(args, kwargs))
             if reading.input is None:
                 return self._other(func, args, kwargs)
         self._close()
         given = reading.input
-        if not isinstance(given, Tensor) or isinstance(given, nn.Parameter) or not given.is_floating_point():
-            return func(*args, **kwargs)
+        if not isinstance(given, Tensor) or not given.is_floating_point():
+            return self._other(func, args, kwargs)
+        if self.origins.is_constant(given):
+            if reading.kind not in WEIGHTED:
+                return self._other(func, args, kwargs)
+            if func is F.linear and not self.origins.is_constant(reading.weight):
+                return self._compose(exchanged, args, kwargs)
         if reading.kind == "norm" and self.without_norms:
             # A copy, because the network may overwrite what it takes for another tensor.
             return given.clone()
@@ -192,25 +245,27 @@ class Recorder(TorchFunctionMode):
     def _keep(
         self, call: Call, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
     ) -> None:
-        call.tokens_first = self._composed
+        call.tokens_first = self._attends
         if self.arguments:
             call.args, call.kwargs = args, kwargs
         if call.kind in WEIGHTED and operation.bias:
             bias = argument(operation.bias, args, kwargs)
-            call.biased = isinstance(bias, Tensor) and (operation.kind != "product" or is_parameter(bias))
+            call.biased = isinstance(bias, Tensor)
         self._last = call
         if self.biases and call.kind in WEIGHTED and not call.biased:
-            self._open = call, result
+            self._open = call, result, None
         else:
             self._take(call)
 
     def _adds_bias(self, first: Any = None, second: Any = None) -> bool:
         """Tell whether a sum is that of the last layer and a parameter with a number for each channel."""
         assert self._open is not None
-        call, result = self._open
+        call, result, form = self._open
         bias = second if first is result else first if second is result else None
-        if not isinstance(bias, Tensor) or not is_parameter(bias):
+        if not self.origins.is_weight(bias):
             return False
+        if form is not None:
+            return form.is_bias(bias.shape)
         shape = [1] * result.ndim
         shape[call.channels] = result.shape[call.channels]
         return shape[result.ndim - bias.ndim :] == [*bias.shape]
@@ -218,48 +273,32 @@ class Recorder(TorchFunctionMode):
     def _biased(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the sum of the last layer and its bias, and keep it as what the layer gave."""
         assert self._open is not None
-        call, result = self._open
+        call, result, form = self._open
         in_place = func in IN_PLACE
         if in_place and self.copies is None:
             _require_no_gradient(result)
-        call.output = torch.add(*args, **kwargs) if in_place else func(*args, **kwargs)
+        found = torch.add(*args, **kwargs) if in_place else func(*args, **kwargs)
+        call.output = found if form is None else form.take(found)
         call.biased, call.versions = True, (call.versions[0], call.output._version)
         self._close()
+        if form is not None:
+            found = form.give(call.output)
         if not in_place:
-            return self._returned(call.output, call.output)
+            return self._returned(call.output, found)
         self._sources[result] = call.output, result._version + 1
-        return result.copy_(call.output)
+        return result.copy_(found)
 
     def _evaluate(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not self.twice:
             return func(*args, **kwargs)
-        if func is torch.nn.functional.scaled_dot_product_attention:
+        if func is F.scaled_dot_product_attention:
             with sdpa_kernel(SDPBackend.MATH):
                 return func(*args, **kwargs)
         return TWICE.get(func, func)(*args, **kwargs)
 
     def hide(self, network: nn.Module) -> list[RemovableHandle]:
-        """Do not see what computes the weights of parametrised layers: it works on no activations.
-
-        Returns:
-            The hooks that this needs; the caller removes them.
-        """
-
-        def begin(*_: Any) -> None:
-            self._hidden += 1
-
-        def end(*_: Any) -> None:
-            self._hidden -= 1
-
-        return [
-            handle
-            for module in network.modules()
-            if isinstance(module, ParametrizationList)
-            for handle in (
-                module.register_forward_pre_hook(begin),
-                module.register_forward_hook(end, always_call=True),
-            )
-        ]
+        """Run this network next, by `Origins.watch`; the caller removes the hooks."""
+        return self.origins.watch(network)
 
     def name(self, kind: str, module: nn.Module, _args: Any, _output: Any) -> None:
         """Tell, as a forward hook, which module the last operation was."""

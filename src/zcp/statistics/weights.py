@@ -1,14 +1,19 @@
 """Which parameters are weights: what convolutions, linear layers and products multiply activations with.
 
-A weight is a leaf parameter, which an optimiser would move. Of a layer whose weight is computed it is what
-it is computed from: the direction of `weight_norm` (the scale has one number a channel, as that of a batch
-norm), the matrix that `spectral_norm`, `orthogonal` or pruning begins with. Its norm and its gradient are its
-own, so they are not those of the same network with the computed weight folded in. In `nn.MultiheadAttention`
-it is the packed matrix. Embeddings, tokens, positions and norms have parameters and no weights, unless a
-product reads them, as the tied embedding of a language model.
+A weight is a leaf parameter, which an optimiser would move, of two dimensions or more. Of a layer whose
+weight is computed it is every such parameter behind it, whatever the way: scaled, centred, turned,
+joined (`torch.cat([a, b])`), corrected by a product of two others (`w + a @ b`, where all three count), the
+matrix that `spectral_norm`, `orthogonal` or pruning begins with. A parameter that only scales, with a number
+a row or column, is no weight, as that of a batch norm is none: of `weight_norm` the direction counts. Norms
+and gradients are those of the leaves, so they are not those of the same network with the computed weight
+folded in. In `nn.MultiheadAttention` it is the packed matrix, in recurrent layers those of inputs, states and
+projections. Embeddings, tokens, positions and norms have parameters and no weights, unless a product reads
+them, as the tied embedding of a language model.
 """
 
+import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -17,12 +22,14 @@ from zcp.statistics.calls import Pass
 from zcp.statistics.operations import LAYERS as LAYER_KINDS
 from zcp.statistics.operations import WEIGHTED
 
+#: Modules with several matrices, all of them weights.
+RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 #: Modules whose matrices are weights.
-LAYERS = (nn.modules.conv._ConvNd, nn.Linear, nn.Bilinear, nn.RNNBase)
+LAYERS = (nn.modules.conv._ConvNd, nn.Linear, nn.Bilinear, *RECURRENT)
 #: Modules whose parameters of two dimensions or more are none.
 NO_LAYERS = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.RMSNorm)
-#: How far behind a computed weight its leaves are looked for, in operations.
-REACH = 64
+#: Operations that scale a weight, by the names that PyTorch gives their backwards.
+_SCALES = re.compile("Mul|Div|Norm")
 
 
 def weights_of(network: nn.Module, run: Callable[[], Pass]) -> list[Tensor]:
@@ -37,9 +44,7 @@ def weights_of(network: nn.Module, run: Callable[[], Pass]) -> list[Tensor]:
     """
     found, told = _registered(network)
     if any(p.ndim > 1 and p not in told for p in network.parameters()):
-        for call in run().of(*WEIGHTED):
-            if call.weight is not None:
-                found.update(leaves_behind(call.weight))
+        found.update(leaves_behind(run(), *WEIGHTED))
     weights: list[Tensor] = [p for p in network.parameters() if p in found]
     if not weights:
         raise Undefined("the network has no convolution or linear layer, so there are no weights to look at")
@@ -56,9 +61,7 @@ def named_weights(network: nn.Module, run: Callable[[], Pass]) -> list[Tensor]:
     named = dict(network.named_parameters())
     found: set[Tensor] = {p for name, p in named.items() if "weight" in name}
     if any("weight" not in name and "bias" not in name for name in named):
-        for call in run().of(*LAYER_KINDS):
-            if call.weight is not None:
-                found.update(leaves_behind(call.weight))
+        found.update(leaves_behind(run(), *LAYER_KINDS))
     return [p for p in named.values() if p in found]
 
 
@@ -70,8 +73,10 @@ def _registered(network: nn.Module) -> tuple[set[Tensor], set[Tensor]]:
         if isinstance(module, LAYERS):
             matrices = [p for p in module.parameters() if p.ndim > 1]
             largest = max((p.numel() for p in matrices), default=0)
-            found |= {p for p in matrices if p.numel() == largest or isinstance(module, nn.RNNBase)}
-            told |= {*matrices}
+            # Where there are several, a weight is computed of them: of which, the forward tells.
+            known = len(matrices) < 2 or isinstance(module, RECURRENT)
+            found |= {p for p in matrices if p.numel() == largest or isinstance(module, RECURRENT)}
+            told |= {*matrices} if known else set()
         elif isinstance(module, nn.MultiheadAttention):
             own = dict(module.named_parameters(recurse=False))
             found |= {p for name, p in own.items() if name.endswith("proj_weight")}
@@ -81,19 +86,38 @@ def _registered(network: nn.Module) -> tuple[set[Tensor], set[Tensor]]:
     return found, told
 
 
-def leaves_behind(weight: Tensor) -> Iterator[Tensor]:
-    """Yield the parameters that a weight was made of, as large as it is or larger."""
+def leaves_behind(forward: Pass, *kinds: str) -> Iterator[Tensor]:
+    """Yield the parameters that the weights of the operations of these kinds of a pass were made of."""
+    # What comes out of an operation is an activation: a weight that is made of such ends there.
+    ends = {call.output.grad_fn for call in forward.calls if call.kind != "product"}
+    for call in forward.of(*kinds):
+        if call.weight is not None:
+            yield from _leaves_of(call.weight, ends)
+
+
+def _leaves_of(weight: Tensor, ends: set[Any]) -> Iterator[Tensor]:
     base = weight if weight._base is None else weight._base
     if isinstance(base, nn.Parameter):
         yield base
         return
-    nodes, seen = [weight.grad_fn], set[object]()
-    while nodes and len(seen) < REACH:
-        node = nodes.pop(0)
-        if node is None or node in seen:
+    found = dict[Tensor, bool]()  # whether it is a scale in all ways that lead to it
+    nodes, seen = [(weight.grad_fn, "")], set[tuple[Any, str]]()
+    while nodes:
+        node, joined = nodes.pop()
+        if node is None or node in ends or (node, joined) in seen:
             continue
-        seen.add(node)
+        seen.add((node, joined))
         leaf = getattr(node, "variable", None)
-        if isinstance(leaf, nn.Parameter) and leaf.ndim > 1 and leaf.numel() >= weight.numel():
+        if isinstance(leaf, nn.Parameter) and leaf.ndim > 1:
+            found[leaf] = found.get(leaf, True) and _SCALES.search(joined) is not None
+        if len(node.next_functions) > 1:
+            joined = node.name()
+        nodes += [(following, joined) for following, _ in node.next_functions]
+    largest = max((leaf.numel() for leaf in found), default=0)
+    for leaf, scales in found.items():
+        if not (scales and _is_vector(leaf) and leaf.numel() < largest):
             yield leaf
-        nodes += [following for following, _ in node.next_functions]
+
+
+def _is_vector(leaf: Tensor) -> bool:
+    return sum(size > 1 for size in leaf.shape) < 2
