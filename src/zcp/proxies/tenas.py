@@ -9,7 +9,7 @@ for matrices of other names that are multiplied with activations. Neither loss n
 import torch
 from torch import Tensor
 
-from zcp.errors import Undefined
+from zcp.errors import Kind, Undefined
 from zcp.kernels.eigenvalues import eigenvalues
 from zcp.proxies.registry import proxy
 from zcp.statistics.activation_patterns import NO_UNITS, count_distinct, pack
@@ -31,7 +31,8 @@ def ntk_cond(s: Statistics) -> Tensor | Later[Tensor]:
 def _condition(kernel: Tensor, eps: float) -> Tensor:
     smallest, largest = _extremes(kernel)
     if largest == 0:
-        raise Undefined("the tangent kernel is zero (a dead network), so it has no condition number")
+        why = "the tangent kernel is zero (a dead network), so it has no condition number"
+        raise Undefined(why, Kind.ZERO)
     # Equal rows agree to the network's precision only; the kernel's smallest eigenvalue is of its square.
     rounding = len(kernel) * max(torch.finfo(torch.float64).eps, eps**2)
     return torch.where(smallest <= rounding * largest, torch.inf, largest / smallest)

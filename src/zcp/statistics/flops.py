@@ -106,7 +106,8 @@ def flops(network: nn.Module, inputs: Any) -> Flops:
     """
     require_scorable(network, values=False)
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
-    args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to(device), arguments_of(inputs))
+    # Copies, because the network may overwrite its inputs.
+    args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to(device, copy=True), arguments_of(inputs))
     own = own_copy(materialised(unwrapped(network), args, kwargs)).eval()
     names = {module: name for name, module in own.named_modules()}
     running, counts = [""], dict[str, int]()

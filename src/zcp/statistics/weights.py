@@ -20,7 +20,7 @@ from zcp.statistics.operations import WEIGHTED
 #: Modules whose matrices are weights.
 LAYERS = (nn.modules.conv._ConvNd, nn.Linear, nn.Bilinear, nn.RNNBase)
 #: Modules whose parameters of two dimensions or more are none.
-NO_LAYERS = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.RMSNorm)
+NO_LAYERS = (nn.LayerNorm, nn.RMSNorm)
 #: How far behind a computed weight its leaves are looked for, in operations.
 REACH = 64
 
