@@ -26,6 +26,7 @@ def in_plain_layout(scores: Scores, workspace: Workspace, chosen: list[Proxy], r
     for name, value in others.items():
         scores.record(name, value, others.reasons.get(name, ""), others.kinds.get(name, Kind.VALUE))
     scores.steps |= others.steps
+    scores.unseen = tuple(sorted({*scores.unseen, *others.unseen}))
     for step, seconds in others.seconds.items():
         scores.seconds[step] = scores.seconds.get(step, 0.0) + seconds
     for mine, theirs in ((scores.passes, others.passes), (scores.step_passes, others.step_passes)):

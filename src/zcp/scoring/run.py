@@ -108,6 +108,7 @@ class Run:
                 break
         self._marks.setdefault(group, []).extend(statistics.marks)
         self._checks += statistics.checks
+        scores.unseen = tuple(sorted({*scores.unseen, *statistics.unseen}))
         for step, counted in statistics.step_passes.items():
             step = step if step in scores else f"{group}_{step}"
             scores.step_passes[step] = scores.step_passes.get(step, Counter()) + counted

@@ -2,9 +2,9 @@
 
 Of several inputs the first floating point one is what the passes differentiate and replace by noise or ones;
 the others go along as they are: of a tensor with one row a sample those of as many samples, of any other
-(a mask of positions, a table) all of it. Tokens have no gradient: there the passes begin behind the look-up of
-the embedding, so that "inputs" are the vectors of the tokens, standard normal vectors, or ones. The network
-gets copies of all of these, which it may overwrite.
+(a mask of positions, a table) all of it. Tokens have no gradient: there the passes begin behind the look-up
+of the embedding, so that "inputs" are the vectors of the tokens, standard normal vectors, or ones. The
+network gets copies of all of these, which it may overwrite.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

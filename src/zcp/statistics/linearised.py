@@ -4,7 +4,6 @@ Norms are bypassed by the pass that runs it (`zcp.statistics.recorder`), where t
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -24,16 +23,14 @@ _DROPOUTS = named(
     *("dropout", "dropout_", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "alpha_dropout_"),
     *("feature_dropout", "feature_dropout_", "feature_alpha_dropout", "feature_alpha_dropout_"),
 )
-_ATTENTION = {
-    F.scaled_dot_product_attention: "dropout_p",
-    F.multi_head_attention_forward: "dropout_p",
-}
-#: Norms that have statistics of the batch or running ones -> by which argument, and where it is.
-_NORMS = {
-    F.batch_norm: ("training", 5),
-    torch.batch_norm: ("training", 5),
-    F.instance_norm: ("use_input_stats", 5),
-    torch.instance_norm: ("use_input_stats", 5),
+#: Functions that drop, or take running statistics -> an argument, its place, and the value that it gets.
+_ARGUMENTS: dict[Callable[..., Any], tuple[str, int, Any]] = {
+    F.scaled_dot_product_attention: ("dropout_p", 4, 0.0),
+    F.multi_head_attention_forward: ("dropout_p", 10, 0.0),
+    F.batch_norm: ("training", 5, True),
+    torch.batch_norm: ("training", 5, True),
+    F.instance_norm: ("use_input_stats", 5, True),
+    torch.instance_norm: ("use_input_stats", 5, True),
 }
 
 
@@ -101,14 +98,12 @@ class _DoubleWithoutDropout(TorchFunctionMode):
         kwargs = {name: _double(each) for name, each in kwargs.items()} if kwargs else {}
         if func in _DROPOUTS:
             return args[0] if args else kwargs["input"]
-        if func in _ATTENTION:
-            func = partial(func, **{_ATTENTION[func]: 0.0})
-        if func in _NORMS:
-            name, place = _NORMS[func]
+        if func in _ARGUMENTS:
+            name, place, value = _ARGUMENTS[func]
             if len(args) > place:
-                args = (*args[:place], True, *args[place + 1 :])
+                args = (*args[:place], value, *args[place + 1 :])
             else:
-                kwargs[name] = True
+                kwargs[name] = value
         return _CASTS.get(func, func)(*args, **kwargs)
 
 
@@ -122,7 +117,7 @@ def _double(given: Any) -> Any:
 
 
 def saliency(s: Runner, *, without_norms: bool) -> list[Tensor]:
-    """Return |w dR/dw| for each weight, R the sum of the logits of the linearised network on an image of ones.
+    """Return |w dR/dw| for each weight, R the sum of logits of the linearised network on an image of ones.
 
     Args:
         s: runs the pass.

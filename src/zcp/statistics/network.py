@@ -70,6 +70,7 @@ class Statistics(Lazy):
             single sample count as well.
         step_passes: the same by the step that they were run for, as `seconds`.
         checks: what the caller's data have to be, where it was not looked at yet: to be settled at the end.
+        unseen: functions that patterns are without, by `zcp.statistics.activation_patterns.unseen`.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Statistics(Lazy):
         self.passes: Counter[str] = Counter()
         self.step_passes: dict[str, Counter[str]] = {}
         self.checks: list[Later[None]] = []
+        self.unseen: set[str] = set()
         self._draw = draw or SeededDraw(0)
         self._second_order = second_order
         self._expressions = tuple(dict.fromkeys(expressions))
