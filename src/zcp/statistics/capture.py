@@ -2,20 +2,16 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from zcp.errors import InputError
+from zcp.statistics import hooks
 from zcp.statistics.calls import Pass
 from zcp.statistics.operations import KINDS
 from zcp.statistics.recorder import Recorder
-
-#: Modules that are named in calls -> the kind of what they run; an operation of any other has no module.
-NAMED = {nn.Conv2d: "convolution", nn.BatchNorm2d: "norm", nn.ReLU: "activation"}
 
 
 def forward(network: nn.Module, inputs: Tensor, kinds: Sequence[str] = KINDS, **asked: Any) -> Pass:
@@ -34,15 +30,11 @@ def forward(network: nn.Module, inputs: Tensor, kinds: Sequence[str] = KINDS, **
     if not kinds and not any(asked.values()) and asked.get("copies", False) is not None:
         return Pass(inputs, check_logits(network(inputs)), [])
     recorder = Recorder(kinds, **asked)
-    handles: list[RemovableHandle] = recorder.hide(network)
+    modules = hooks.modules_of(network)
+    handles = hooks.hide(recorder, modules)
     # Who reads modules differentiates, and a hook for each of hundreds of modules takes its time.
     if kinds and not asked.get("take") and torch.is_grad_enabled():
-        handles += [
-            module.register_forward_hook(partial(recorder.name, kind))
-            for module in network.modules()
-            for known, kind in NAMED.items()
-            if isinstance(module, known)
-        ]
+        handles += hooks.name(recorder, modules)
     with ExitStack() as stack:
         for handle in handles:
             stack.callback(handle.remove)

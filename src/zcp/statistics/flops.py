@@ -12,6 +12,7 @@ from zcp.errors import InputError
 from zcp.statistics.adapted import arguments_of
 from zcp.statistics.calls import Call
 from zcp.statistics.copies import materialised, own_copy, unwrapped
+from zcp.statistics.hooks import hide, modules_of
 from zcp.statistics.recorder import Recorder
 from zcp.statistics.refusals import require_scorable
 
@@ -124,7 +125,7 @@ def flops(network: nn.Module, inputs: Any) -> Flops:
         module.register_forward_pre_hook(lambda module, _args: running.append(names[module]))
         module.register_forward_hook(end, always_call=True)
     recorder = Recorder(arguments=True, biases=False, take=take)
-    recorder.hide(own)
+    hide(recorder, modules_of(own))
     try:
         with torch.no_grad(), recorder:
             own(*args, **kwargs)

@@ -6,9 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.utils.parametrize import ParametrizationList
 from torch.overrides import TorchFunctionMode
-from torch.utils.hooks import RemovableHandle
 
 from zcp.statistics.calls import Call, is_parameter
 from zcp.statistics.operations import COMPOSED, KINDS, LAYERS, OPERATIONS, TWICE, WEIGHTED, Operation
@@ -41,6 +39,11 @@ class Recorder(TorchFunctionMode):
         biases: let the output of a layer be that with its bias, also where the network adds it by itself.
         take: is given each call when it ends, of a layer without a bias when the next one begins; the calls
             are then not kept.
+
+    Attributes:
+        calls: what was kept, in order of execution.
+        last: the last operation that was seen.
+        hidden: how many modules run whose operations are not seen.
     """
 
     def __init__(
@@ -65,9 +68,9 @@ class Recorder(TorchFunctionMode):
             twice,
         )
         self._take = take or self.calls.append
-        self._last: Call | None = None
+        self.last: Call | None = None
         self._composed = False
-        self._hidden = 0
+        self.hidden = 0
         self._sources: dict[Tensor, tuple[Tensor, int]] = {}
         self._compared = Compared()
         self._open: tuple[Call, Tensor] | None = None  # a layer that may yet get its bias, what it returned
@@ -92,7 +95,7 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         """Run a function of PyTorch, and keep what it saw if it is an operation."""
         kwargs = kwargs or {}
-        if self._hidden:
+        if self.hidden:
             return func(*args, **kwargs)
         operation = OPERATIONS.get(func)
         if operation is not None:
@@ -198,7 +201,7 @@ class Recorder(TorchFunctionMode):
         if call.kind in WEIGHTED and operation.bias:
             bias = argument(operation.bias, args, kwargs)
             call.biased = isinstance(bias, Tensor) and (operation.kind != "product" or is_parameter(bias))
-        self._last = call
+        self.last = call
         if self.biases and call.kind in WEIGHTED and not call.biased:
             self._open = call, result
         else:
@@ -237,34 +240,6 @@ class Recorder(TorchFunctionMode):
             with sdpa_kernel(SDPBackend.MATH):
                 return func(*args, **kwargs)
         return TWICE.get(func, func)(*args, **kwargs)
-
-    def hide(self, network: nn.Module) -> list[RemovableHandle]:
-        """Do not see what computes the weights of parametrised layers: it works on no activations.
-
-        Returns:
-            The hooks that this needs; the caller removes them.
-        """
-
-        def begin(*_: Any) -> None:
-            self._hidden += 1
-
-        def end(*_: Any) -> None:
-            self._hidden -= 1
-
-        return [
-            handle
-            for module in network.modules()
-            if isinstance(module, ParametrizationList)
-            for handle in (
-                module.register_forward_pre_hook(begin),
-                module.register_forward_hook(end, always_call=True),
-            )
-        ]
-
-    def name(self, kind: str, module: nn.Module, _args: Any, _output: Any) -> None:
-        """Tell, as a forward hook, which module the last operation was."""
-        if self._last and self._last.kind == kind:
-            self._last.module = module
 
 
 def _may_overwrite(func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
