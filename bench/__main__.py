@@ -5,6 +5,7 @@ import sys
 
 import torch
 
+from bench.capture import compare
 from bench.memory import peak
 from bench.passes import FIRST, NETWORKS, shared_passes, steady, units_of_rounds
 from bench.tuning import compare_searches
@@ -37,6 +38,13 @@ def drift(batch: int, repeats: int) -> bool:
     return steady(1000, STEADY_BATCH)
 
 
+def seeing(batch: int, repeats: int) -> bool:
+    """Seeing the operations of a network: at most 3 percent of a score, at batch 8 and 64."""
+    print("all proxies with operations seen, to the same without, TSS 9930, one thread")
+    met = [compare(size, repeats, 1.03) for size in (8, 64)]
+    return all(met)
+
+
 def memory(batch: int, repeats: int) -> bool:
     """Peak memory of one network: at most 3 GiB."""
     met = True
@@ -61,6 +69,7 @@ BENCHMARKS = {
     "first": first_proxies,
     "greenfactory": greenfactory,
     "floor": floor,
+    "capture": seeing,
     "memory": memory,
     "drift": drift,
     "tuning": tuning,

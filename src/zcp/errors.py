@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -24,8 +25,36 @@ class InputError(ValueError):
         return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
+class Kind(StrEnum):
+    """What a reason is of; what is done about it depends on this, and never on its text."""
+
+    #: The definition does not cover this network, or these inputs.
+    UNDEFINED = "undefined"
+    #: What the definition divides by, or takes the logarithm of, is zero.
+    ZERO = "zero"
+    #: The network's own parameters or buffers are NaN or infinite.
+    WEIGHTS = "weights"
+    #: The arithmetic gave NaN or an infinite value.
+    VALUE = "value"
+    #: The network's forward raises.
+    FORWARD = "forward"
+    #: Other code raises: a pass, the proxy, the caller's loss.
+    CODE = "code"
+    #: There is too little memory.
+    MEMORY = "memory"
+
+
 class Undefined(ArithmeticError):
-    """A proxy has no value for this network; the message says why and becomes the reason of the NaN."""
+    """A proxy has no value for this network; the message says why and becomes the reason of the NaN.
+
+    Args:
+        message: the reason.
+        kind: of the reason.
+    """
+
+    def __init__(self, message: str = "", kind: Kind = Kind.UNDEFINED) -> None:
+        super().__init__(message)
+        self.kind = kind
 
     def __str__(self) -> str:
         return one_line(super().__str__())

@@ -7,7 +7,8 @@ from tiny import CLASSES, SHAPE, Shared, batches, fingerprint, network
 from torch import Tensor, nn
 
 from zcp import InputError, score
-from zcp.statistics.capture import NAMED, forward, gradients
+from zcp.statistics.capture import forward, gradients
+from zcp.statistics.hooks import NAMED
 from zcp.statistics.operations import KINDS
 
 

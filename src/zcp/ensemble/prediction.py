@@ -19,7 +19,7 @@ from zcp.data.batches import Batch, gaussian_batches, image_batches
 from zcp.data.datasets import DATASETS, get_dataset
 from zcp.ensemble.artefacts import Artefact, rank_in_population, with_regions
 from zcp.ensemble.own_network import require_fit
-from zcp.errors import InputError
+from zcp.errors import InputError, Kind
 from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.scoring import score
 from zcp.spaces import build, get_space
@@ -231,8 +231,9 @@ def _score(
     require_fit(network, dataset, batches)
     scores = score(network, batches, computed.values(), seed=seed)
     for name, proxy in computed.items():
-        if (reason := scores.reasons.get(proxy, "")).startswith("the network's forward fails"):
-            raise InputError(f"{artefact.name} needs {name}, but {reason}; correct the network")
+        if scores.kinds.get(proxy) is Kind.FORWARD:
+            why = scores.reasons[proxy]
+            raise InputError(f"{artefact.name} needs {name}, but {why}; correct the network")
     notes += [f"{name}: {reason}" for name, reason in scores.reasons.items()]
     unseen = [name for name in DATASETS if f"dataset={name}" not in artefact.features]
     if dataset in unseen and len(unseen) > 1:

@@ -9,7 +9,7 @@ from zcp import kernels
 from zcp.errors import Undefined
 from zcp.kernels.exact import log_determinant
 from zcp.proxies.registry import proxy
-from zcp.statistics.activation_patterns import NO_UNITS, require_numbers
+from zcp.statistics.activation_patterns import NO_UNITS, require_numbers, unseen
 from zcp.statistics.network import Statistics
 from zcp.statistics.transfer import Later
 
@@ -20,13 +20,15 @@ def naswot(s: Statistics) -> float | Later[float]:
 
     They agree where both are on or both are off. Every executed activation counts, as a module, a function or
     a method; the definition knows ReLUs, and that of others (GELU, SiLU, a sigmoid gate) a unit is on where
-    what enters is positive is ours. Not normalised by the number of units $N_A$: about $B\log N_A$. Samples
-    with equal patterns make K singular: -inf, as for a dead network; K holds whole numbers, and whether it is
-    singular is decided exactly.
+    what enters is positive is ours. Functions that are no activation here (sin, erf, an autograd.Function of
+    one's own) have no units; beside others they are named in `Scores.unseen`. Not normalised by the number of
+    units $N_A$: about $B\log N_A$. Samples with equal patterns make K singular: -inf, as for a dead network;
+    K holds whole numbers, and whether it is singular is decided exactly.
     """
     calls = s.data.intact("activation")
     if not calls:
         raise Undefined(NO_UNITS)
+    s.unseen |= unseen(s.data.logits)
     kernel = torch.zeros(len(s.data.inputs), len(s.data.inputs), device=s.device, dtype=torch.float64)
     # Edges that leave one node of a cell begin with ReLUs of the same tensor: one product serves them all.
     tensors = [call.by_sample(call.input, len(kernel)) for call in calls]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from zcp.errors import Undefined
+from zcp.errors import Kind, Undefined
 from zcp.kernels.eigenvalues import eigenvalues
 from zcp.proxies.registry import proxy
 from zcp.statistics.network import Statistics
@@ -80,6 +80,7 @@ def _defined(correlation: Tensor, norms: Tensor, total: Tensor) -> Tensor:
     if (norms == 0).any():
         raise Undefined(
             "the logits do not depend on the input (its gradient is zero, as in a dead network or where "
-            "no_grad or detach cuts it), so no correlation exists"
+            "no_grad or detach cuts it), so no correlation exists",
+            Kind.ZERO,
         )
     return correlation

@@ -9,10 +9,10 @@ for matrices of other names that are multiplied with activations. Neither loss n
 import torch
 from torch import Tensor
 
-from zcp.errors import Undefined
+from zcp.errors import Kind, Undefined
 from zcp.kernels.eigenvalues import eigenvalues
 from zcp.proxies.registry import proxy
-from zcp.statistics.activation_patterns import NO_UNITS, count_distinct, pack
+from zcp.statistics.activation_patterns import NO_UNITS, count_distinct, pack, unseen
 from zcp.statistics.network import Statistics
 from zcp.statistics.transfer import Later
 
@@ -31,7 +31,8 @@ def ntk_cond(s: Statistics) -> Tensor | Later[Tensor]:
 def _condition(kernel: Tensor, eps: float) -> Tensor:
     smallest, largest = _extremes(kernel)
     if largest == 0:
-        raise Undefined("the tangent kernel is zero (a dead network), so it has no condition number")
+        why = "the tangent kernel is zero (a dead network), so it has no condition number"
+        raise Undefined(why, Kind.ZERO)
     # Equal rows agree to the network's precision only; the kernel's smallest eigenvalue is of its square.
     rounding = len(kernel) * max(torch.finfo(torch.float64).eps, eps**2)
     return torch.where(smallest <= rounding * largest, torch.inf, largest / smallest)
@@ -67,7 +68,7 @@ def linear_regions(s: Statistics) -> int | Later[int]:
     patterns are those of `naswot`; smooth ones have no linear regions, and what is counted are patterns
     (ours).
     """
-    return _regions(s, s.block_pass.patterns)
+    return _regions(s, s.block_pass.patterns, s.block_pass.unseen)
 
 
 @proxy(init="kaiming_fan_out", source="chen2021tenas", data=True, labels=False)
@@ -77,7 +78,8 @@ def te_nas(s: Statistics) -> float | Later[float]:
     The number of regions is almost always that of the samples: a constant minus the condition number.
     """
     calls = s.few.intact("activation")
-    regions = _regions(s, [pack(call.by_sample(call.input, len(s.few.inputs))) for call in calls])
+    patterns = [pack(call.by_sample(call.input, len(s.few.inputs))) for call in calls]
+    regions = _regions(s, patterns, unseen(s.few.logits))
     return s.later(lambda count, condition: count - float(condition), regions, ntk_cond(s))
 
 
@@ -87,7 +89,8 @@ def _extremes(kernel: Tensor) -> tuple[Tensor, Tensor]:
     return found[0], found[-1]
 
 
-def _regions(s: Statistics, patterns: list[Tensor]) -> int | Later[int]:
+def _regions(s: Statistics, patterns: list[Tensor], without: set[str]) -> int | Later[int]:
     if not patterns:
         raise Undefined(NO_UNITS)
+    s.unseen |= without
     return s.later(count_distinct, patterns)

@@ -1,7 +1,6 @@
 """`score`: any network, any set of proxies, one call."""
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -15,25 +14,18 @@ import zcp.proxies  # noqa: F401 - registers them
 from zcp.errors import Undefined
 from zcp.proxies.formula import formula_proxy
 from zcp.proxies.registry import Function, Proxy, as_proxy, default_proxies, get_proxy
+from zcp.scoring.again import in_double_precision, in_plain_layout
 from zcp.scoring.arguments import check_arguments
 from zcp.scoring.run import Run
 from zcp.scoring.scores import Scores
 from zcp.statistics.adapted import Adapted, Form, Output
 from zcp.statistics.batches import Drawn, check, check_finite, drawn, finite
 from zcp.statistics.chain import named_blocks
-from zcp.statistics.copies import (
-    ENGINES,
-    Engine,
-    Workspace,
-    get_engine,
-    materialised,
-    own_copy,
-    unwrapped,
-)
+from zcp.statistics.copies import Engine, Workspace, get_engine, materialised, unwrapped
 from zcp.statistics.initialisation import untouched
 from zcp.statistics.losses import Loss
 from zcp.statistics.network import Draw, SeededDraw
-from zcp.statistics.refusals import require_scorable
+from zcp.statistics.refusals import require_scorable, spoilt
 from zcp.statistics.surroundings import own_surroundings
 
 __all__ = ["Scores", "choose", "score"]
@@ -123,17 +115,15 @@ def score(
             _run, pairs=pairs, keep=init == "keep", seed=seed, draw=draw or SeededDraw(seed), loss=loss,
             blocks=blocks,
         )  # fmt: skip
-        place, chosen_engine = None if device is None else torch.device(device), get_engine(engine)
-        workspace = Workspace(Adapted(network, form), chosen_engine, place)
+        place = None if device is None else torch.device(device)
+        workspace = Workspace(Adapted(network, form), get_engine(engine), place)
         with _bar(chosen, progress) as tick:
             scores = run(workspace, chosen, tick=tick)
-            again = [proxy for proxy in chosen if _is_of_layout(scores.reasons.get(proxy.name, ""))]
-            if again and chosen_engine.name != "plain":
-                plain = Workspace(Adapted(network, form), ENGINES["plain"], place)
-                _take_over(scores, run(plain, again, tick=tick))
-            _tell_underflow(scores, workspace, chosen, run)
+        in_plain_layout(scores, workspace, chosen, run)
+        in_double_precision(scores, workspace, chosen, run)
     if strict and (missing := [name for name in scores if math.isnan(scores[name])]):
-        raise Undefined(f"{missing[0]} has no value: {scores.reasons[missing[0]]}")
+        first = missing[0]
+        raise Undefined(f"{first} has no value: {scores.reasons[first]}", scores.kinds[first])
     return scores
 
 
@@ -164,7 +154,8 @@ def _run(
     groups: dict[str, list[Proxy]] = {}
     for proxy in chosen:
         groups.setdefault("keep" if keep else proxy.init, []).append(proxy)
-    run = Run(workspace, pairs, groups, tick=tick, **options)
+    left = None if keep else untouched(workspace.network)
+    run = Run(workspace, pairs, groups, tick=tick, spoilt=spoilt(workspace.network, left), **options)
     for group, members in groups.items():
         run.score_group(group, members)
     run.finish()
@@ -173,8 +164,7 @@ def _run(
     scores.clear()
     scores.update(ordered)
     scores.larger_is_better = {proxy.name: proxy.larger_is_better for proxy in chosen}
-    if not keep:
-        scores.untouched = tuple(name.removeprefix("network.") for name in untouched(workspace.network))
+    scores.untouched = tuple(name.removeprefix("network.") for name in left or ())
     return scores
 
 
@@ -182,56 +172,3 @@ def _run(
 def _bar(chosen: list[Proxy], progress: bool) -> Iterator[Callable[[], object]]:
     with tqdm(total=len(chosen), disable=not progress, unit="proxy") as bar:
         yield bar.update
-
-
-def _is_of_layout(reason: str) -> bool:
-    """Tell whether a network failed because its activations lie with the channels last."""
-    return "(RuntimeError: " in reason and any(
-        word in reason for word in ("stride", "contiguous", "memory format", "memory_format")
-    )
-
-
-def _take_over(scores: Scores, others: Scores) -> None:
-    """Replace some scores by others, and add what they cost."""
-    for name in others:
-        scores.reasons.pop(name, None)
-    scores.update(others)
-    scores.reasons |= others.reasons
-    scores.steps |= others.steps
-    for step, seconds in others.seconds.items():
-        scores.seconds[step] = scores.seconds.get(step, 0.0) + seconds
-    for mine, theirs in ((scores.passes, others.passes), (scores.step_passes, others.step_passes)):
-        for step, passes in theirs.items():
-            mine[step] = mine.get(step, Counter()) + passes
-
-
-def _tell_underflow(
-    scores: Scores, workspace: Workspace, chosen: list[Proxy], run: Callable[..., Scores]
-) -> None:
-    """Give a score of zero that is none in double precision as NaN, with the reason.
-
-    Where there is one, what is missing or -inf because of a zero gets this reason too.
-    """
-    read = [p for p in chosen if p.init != "none" and not p.expression]
-    zeros = [p for p in read if scores[p.name] == 0 or _is_of_zero(scores.reasons.get(p.name, ""))]
-    dtype = next((p.dtype for p in workspace.network.parameters()), torch.float64)
-    if not zeros or dtype == torch.float64:
-        return
-    double = own_copy(workspace.network, workspace.device).double()
-    found = run(Workspace(double, ENGINES["plain"]), zeros)
-    told = {name: value for name, value in found.items() if value != 0 and math.isfinite(value)}
-    if told and (infinite := [p for p in read if scores[p.name] == -math.inf]):
-        again = run(Workspace(double, ENGINES["plain"]), infinite)
-        told |= {name: value for name, value in again.items() if math.isfinite(value)}
-    for name, value in told.items():
-        before = "undefined" if math.isnan(scores[name]) else f"{scores[name]:g}"
-        scores[name] = math.nan
-        scores.reasons[name] = (
-            f"underflow: what is {before} in {dtype} is {value:.3g} in double precision; score "
-            "network.double() and inputs of doubles"
-        )
-
-
-def _is_of_zero(reason: str) -> bool:
-    """Tell whether a value is missing because what its definition divides by is zero."""
-    return "its gradient is zero" in reason or "kernel is zero" in reason or "are all zero" in reason

@@ -8,9 +8,10 @@ from functools import partial
 from traceback import walk_tb
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from zcp.errors import InputError, Undefined, one_line
+from zcp.errors import InputError, Kind, Undefined, one_line
 from zcp.proxies.registry import Proxy, list_proxies
 from zcp.scoring.scores import Scores
 from zcp.scoring.watch import Watch, is_watched
@@ -25,9 +26,20 @@ from zcp.statistics.seeding import seed_for
 from zcp.statistics.surroundings import seed_generators
 from zcp.statistics.transfer import Later, fetch
 
+_FORWARD = "the network's forward"
+
 
 class Run:
-    """The scores of one network as they come: on a CPU at once, else when all passes were launched."""
+    """The scores of one network as they come: on a CPU at once, else when all passes were launched.
+
+    Args:
+        workspace: gives copies of the network.
+        batches: of the caller.
+        groups: names of the initialisations that will be scored.
+        seed, draw, loss, blocks: as of `zcp.score`.
+        tick: is called when a proxy is done.
+        spoilt: why no proxy that reads weights has a value; an empty text where they may have.
+    """
 
     def __init__(
         self,
@@ -40,9 +52,10 @@ class Run:
         loss: Loss | None,
         blocks: Sequence[str] | None,
         tick: Callable[[], object],
+        spoilt: str = "",
     ) -> None:
         self.workspace, self.batches, self.seed, self.draw = workspace, batches, seed, draw
-        self.loss, self.blocks, self.tick = loss, blocks, tick
+        self.loss, self.blocks, self.tick, self.spoilt = loss, blocks, tick, spoilt
         self.scores = Scores()
         self._open: dict[str, Later[float]] = {}
         self._checks = [
@@ -67,6 +80,11 @@ class Run:
         if group in self._drawn:
             scores.seconds[f"{group}_init"] = self._each_draw
         scores.passes[group] = Counter()
+        if self.spoilt:
+            for proxy in members:
+                scores.record(proxy.name, math.nan, self.spoilt, Kind.WEIGHTS)
+                scores.steps[proxy.name] = ()
+            members = [proxy for proxy in members if proxy.init == "none"]
         while members:
             members = self._score_until_written(group, members)
 
@@ -90,6 +108,7 @@ class Run:
                 break
         self._marks.setdefault(group, []).extend(statistics.marks)
         self._checks += statistics.checks
+        scores.unseen = tuple(sorted({*scores.unseen, *statistics.unseen}))
         for step, counted in statistics.step_passes.items():
             step = step if step in scores else f"{group}_{step}"
             scores.step_passes[step] = scores.step_passes.get(step, Counter()) + counted
@@ -125,9 +144,9 @@ class Run:
         return math.nan
 
     def _record(self, name: str, compute: Callable[[], float]) -> None:
-        self.scores[name], reason = _value(compute)
-        if reason and name not in self._open:
-            self.scores.reasons[name] = reason
+        self.scores.record(name, *_outcome(compute))
+        if name in self._open:
+            self.scores.record(name, math.nan)  # until it is computed
 
     def finish(self) -> None:
         """Fetch what was left open, compute it, and read the clocks."""
@@ -147,25 +166,29 @@ def _refuse(written: str) -> float:
     raise Undefined(f"the proxy writes to {written}; let it work on a copy, such as copy.deepcopy(s.network)")
 
 
-def _value(compute: Callable[[], float]) -> tuple[float, str]:
-    """Return (score, reason); the reason is empty for a finite score."""
+def _outcome(compute: Callable[[], float]) -> tuple[float, str, Kind]:
+    """Return (score, reason, its kind); the reason is empty for a finite score."""
     try:
         value = compute()
     except InputError:
         raise
     except Undefined as error:
-        return math.nan, str(error)
+        return math.nan, str(error), error.kind
     except Exception as error:
         # A network that fails must cost neither the other proxies nor the other networks of a collection.
-        reason = f"{_who(error)} fails ({type(error).__name__}: {one_line(error)})"
+        who = _who(error)
+        reason = f"{who} fails ({type(error).__name__}: {one_line(error)})"
         # The frames hold the tensors of a pass that failed.
         error.__traceback__ = None
-        return math.nan, reason
+        if isinstance(error, MemoryError | torch.OutOfMemoryError):
+            return math.nan, reason, Kind.MEMORY
+        return math.nan, reason, Kind.FORWARD if who == _FORWARD else Kind.CODE
     if math.isinf(value):
-        return value, "the definition gives an infinite value (a logarithm of zero or an overflow)"
+        why = "the definition gives an infinite value (a logarithm of zero or an overflow)"
+        return value, why, Kind.VALUE
     if math.isnan(value):
-        return value, "the arithmetic gave NaN (non-finite activations or gradients)"
-    return value, ""
+        return value, "the arithmetic gave NaN (non-finite activations or gradients)", Kind.VALUE
+    return value, "", Kind.VALUE
 
 
 def _number(found: Any) -> float:
@@ -185,7 +208,7 @@ def _who(error: Exception) -> str:
     if not known:
         known = "the proxy"
         if any(code.co_name == "_call_impl" for code in places):
-            known = "the network's forward"
+            known = _FORWARD
         elif any("zcp/statistics" in code.co_filename.replace("\\", "/") for code in places):
             known = "a pass of the network"
         error.zcp_who = known  # type: ignore[attr-defined]

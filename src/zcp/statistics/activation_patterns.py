@@ -10,6 +10,7 @@ units that are on: two different patterns share it with a probability of 2^-64.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +20,39 @@ from zcp.errors import Undefined
 from zcp.statistics.seeding import generator
 from zcp.statistics.transfer import to_device
 
+#: Functions of PyTorch that bend what they are given, and that are no activations here, as their graph has
+#: them. Those that norms and softmax are written out of (exp, pow, sqrt) are not among them.
+BENT = {
+    f"{name}Backward0"
+    for name in (
+        *("Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cos", "Cosh"),
+        *("Erf", "Erfc", "Sin", "Sinc", "Sinh", "Tan"),
+    )
+}
 #: Why there are no patterns.
 NO_UNITS = "the network ran no activation that zcp.statistics.operations lists, so no units are on or off"
+
+
+def unseen(outputs: Tensor) -> set[str]:
+    """Return the functions behind a tensor that no pattern holds though they may bend, by name.
+
+    These are those of `BENT`, and every `torch.autograd.Function` of one's own.
+    """
+    found: set[str] = set()
+    seen: set[Any] = set()
+    nodes: list[Any] = [outputs.grad_fn]
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        own = getattr(node, "_forward_cls", None)
+        if own is not None and not own.__module__.startswith(("zcp.", "torch.")):
+            found.add(own.__name__)
+        elif (name := type(node).__name__) in BENT:
+            found.add(name.removesuffix("Backward0").lower())
+        nodes += [following for following, _ in node.next_functions]
+    return found
 
 
 def require_numbers(activations: Tensor) -> None:

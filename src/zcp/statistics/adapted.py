@@ -1,8 +1,10 @@
 """A network as the passes see it: one floating point tensor in, one out, however its owner calls it.
 
 Of several inputs the first floating point one is what the passes differentiate and replace by noise or ones;
-the others go along as they are. Tokens have no gradient: there the passes begin behind the look-up of the
-embedding, so that "inputs" are the vectors of the tokens, standard normal vectors, or ones.
+the others go along as they are: of a tensor with one row a sample those of as many samples, of any other
+(a mask of positions, a table) all of it. Tokens have no gradient: there the passes begin behind the look-up
+of the embedding, so that "inputs" are the vectors of the tokens, standard normal vectors, or ones. The
+network gets copies of all of these, which it may overwrite.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -61,19 +63,23 @@ class Form:
         return [leaves[self.main] for leaves in self.leaves]
 
     def arguments(self, main: Tensor, batch: int | None) -> tuple[tuple[Any, ...], dict[str, Any], Tensor]:
-        """Return (positional, keyword, tokens) for as many samples as `main` has."""
-        leaves = [_cut(each, main) for each in self._of(batch)]
-        tokens = leaves[self.main]
-        if not self.tokens:
-            leaves[self.main] = main
+        """Return (positional, keyword, tokens) for as many samples as `main` has, all tensors copied."""
+        given = self._of(batch)
+        samples = len(given[self.main])
+        leaves = [
+            main if number == self.main and not self.tokens else _cut(each, main, samples)
+            for number, each in enumerate(given)
+        ]
+        leaves = [each.clone() if isinstance(each, Tensor) else each for each in leaves]
         args, kwargs = tree_unflatten(leaves, self.spec)
-        return args, kwargs, tokens
+        return args, kwargs, leaves[self.main]
 
     def _of(self, batch: int | None) -> list[Any]:
         if batch is not None:
             return self.leaves[batch]
-        columns = zip(*self.leaves, strict=True)
-        return [torch.cat(c) if isinstance(c[0], Tensor) and c[0].ndim else c[0] for c in columns]
+        by_sample = [_has_rows(each, len(self.leaves[0][self.main])) for each in self.leaves[0]]
+        columns = zip(by_sample, zip(*self.leaves, strict=True), strict=True)
+        return [torch.cat(column) if rows else column[0] for rows, column in columns]
 
     def take(self, outputs: Any, last: Tensor | None) -> Tensor:
         """Return the logits among the outputs of a network, of which `last` is what its last layer gave.
@@ -198,7 +204,8 @@ class _InPlaceOf(TorchFunctionMode):
         if self.vectors is None:
             raise _LookedUp(func(*args, **kwargs))
         self.found = True
-        return self.vectors.reshape(*indices.shape, self.vectors.shape[-1])
+        # A copy, because the network may overwrite it, as it may what an embedding gives.
+        return self.vectors.clone().reshape(*indices.shape, self.vectors.shape[-1])
 
 
 def arguments_of(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -224,14 +231,19 @@ def _main(inputs: Any, leaves: list[Any]) -> int:
     raise InputError("the inputs hold no tensor (B, …) of two dimensions or more")
 
 
-def _cut(leaf: Any, main: Tensor) -> Any:
-    """Return an input for as many samples as `main` has, on its device and in its precision."""
+def _has_rows(leaf: Any, samples: int) -> bool:
+    """Tell whether an input of so many samples has a row for each."""
+    return isinstance(leaf, Tensor) and leaf.ndim > 0 and len(leaf) == samples
+
+
+def _cut(leaf: Any, main: Tensor, samples: int) -> Any:
+    """Return an input of so many samples for as many as `main` has, on its device and in its precision."""
     if not isinstance(leaf, Tensor):
         return leaf
     leaf = leaf.to(main.device, main.dtype if leaf.is_floating_point() else leaf.dtype)
-    if not leaf.ndim or len(leaf) == len(main):
+    if len(main) == samples or not _has_rows(leaf, samples):
         return leaf
-    return leaf[torch.arange(len(main), device=leaf.device) % len(leaf)]
+    return leaf[torch.arange(len(main), device=leaf.device) % samples]
 
 
 def _item(outputs: Any, name: str | int) -> Any:

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_map
 
 from zcp.errors import Undefined
 from zcp.kernels.eigenvalues import eigenvalues
-from zcp.statistics.activation_patterns import pack
+from zcp.statistics.activation_patterns import pack, unseen
 from zcp.statistics.calls import Call
 from zcp.statistics.capture import check_logits, gradients
 from zcp.statistics.chain import first_tensor
@@ -41,12 +41,14 @@ class BlockPass(NamedTuple):
         cotangents: random signs r_k of the shape of f_k, for k = 1 … K.
         products: vector-Jacobian products of one block, d<f_k, r_k>/df_{k-1}, of the shape of f_{k-1}.
         patterns: the pattern of every executed activation.
+        unseen: functions that patterns are without, by `zcp.statistics.activation_patterns.unseen`.
     """
 
     features: list[Tensor]
     cotangents: list[Tensor]
     products: list[Tensor]
     patterns: list[Tensor]
+    unseen: set[str]
 
 
 def find_blocks(network: nn.Module) -> list[nn.Module]:
@@ -78,13 +80,14 @@ def run_blocks(
     Raises:
         InputError: if the network returns something other than one tensor.
     """
-    found, known = BlockPass([], [], [], []), copies is not None
+    found, known = BlockPass([], [], [], [], set()), copies is not None
     last: dict[torch.Size, bool] = {}  # whether layers have the channels of such a tensor last
 
     def differentiate(_module: nn.Module, _args: Any, result: Any) -> Any:
         output = first_tensor(result)
         if output is None:
             raise Undefined("a block gave no tensor, so that it cannot be told what passes through it")
+        found.unseen.update(unseen(output))
         if found.features:
             draw = noise(f"r{len(found.features)}", output.shape)
             signs = torch.where(draw >= 0, 1.0, -1.0).to(output.dtype)
@@ -110,7 +113,8 @@ def run_blocks(
     handles = [block.register_forward_hook(differentiate) for block in blocks]
     try:
         with torch.enable_grad(), Recorder((*LAYERS, "activation"), copies=copies, take=take):
-            check_logits(network(inputs))
+            logits = check_logits(network(inputs))
+        found.unseen.update(unseen(logits))
     except Overwrites:
         copies = True
     finally:
@@ -127,6 +131,7 @@ def run_blocks(
         [channels_second(signs) for signs in found.cotangents],
         [channels_second(product) for product in found.products],
         found.patterns,
+        found.unseen,
     )
 
 

@@ -1,54 +1,17 @@
 """One forward of a network, and what its operations saw, whatever they were written as."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.utils.hooks import RemovableHandle
 
 from zcp.errors import InputError
+from zcp.statistics import hooks
 from zcp.statistics.calls import Pass
 from zcp.statistics.operations import KINDS
 from zcp.statistics.recorder import Recorder
-from zcp.statistics.recurrent import current_weights
-
-#: Modules that are named in calls -> the kind of what they run; an operation of any other has no module.
-NAMED = {nn.Conv2d: "convolution", nn.BatchNorm2d: "norm", nn.ReLU: "activation"}
-
-
-class Rebound(nn.Module):
-    """A network that runs with tensors of its own in place of its parameters and buffers.
-
-    Args:
-        network: any module.
-        change: makes the own tensors of the network's.
-    """
-
-    def __init__(
-        self, network: nn.Module, change: Callable[[Tensor], Tensor] = lambda tensor: tensor
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self._leaves: dict[Tensor, Tensor] = {
-            p: nn.Parameter(change(p.detach()).detach()) for p in network.parameters()
-        }
-        self._bound = {name: self._leaves[p] for name, p in network.named_parameters()}
-        self._bound |= {
-            name: change(b) if b.is_floating_point() else b.clone() for name, b in network.named_buffers()
-        }
-
-    def leaf(self, parameter: Tensor) -> Tensor:
-        """Return the tensor in the place of a parameter; gradients are with respect to it."""
-        return self._leaves[parameter]
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        with current_weights(self.network):
-            output: Tensor = functional_call(self.network, self._bound, (inputs,))
-        return output
 
 
 def forward(network: nn.Module, inputs: Tensor, kinds: Sequence[str] = KINDS, **asked: Any) -> Pass:
@@ -67,15 +30,11 @@ def forward(network: nn.Module, inputs: Tensor, kinds: Sequence[str] = KINDS, **
     if not kinds and not any(asked.values()) and asked.get("copies", False) is not None:
         return Pass(inputs, check_logits(network(inputs)), [])
     recorder = Recorder(kinds, **asked)
-    handles: list[RemovableHandle] = recorder.hide(network)
+    modules = hooks.modules_of(network)
+    handles = hooks.hide(recorder, modules)
     # Who reads modules differentiates, and a hook for each of hundreds of modules takes its time.
     if kinds and not asked.get("take") and torch.is_grad_enabled():
-        handles += [
-            module.register_forward_hook(partial(recorder.name, kind))
-            for module in network.modules()
-            for known, kind in NAMED.items()
-            if isinstance(module, known)
-        ]
+        handles += hooks.name(recorder, modules)
     with ExitStack() as stack:
         stack.enter_context(recorder.origins.following_functions())
         for handle in handles:

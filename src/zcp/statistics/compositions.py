@@ -22,11 +22,12 @@ def _added(multiply: Function) -> Function:
     def add(input: Tensor, one: Any = None, other: Any = None, **kwargs: Any) -> Tensor:
         beta, alpha = kwargs.pop("beta", 1), kwargs.pop("alpha", 1)
         factors = [each for each in (one, other, *kwargs.values()) if each is not None]
-        product = multiply(*factors)
+        product: Tensor = multiply(*factors)
         product = product if alpha == 1 else product * alpha
         if beta == 0:
-            return product.expand(torch.broadcast_shapes(product.shape, input.shape))
-        return product + (input if beta == 1 else input * beta)
+            return product.expand(torch.broadcast_shapes(product.shape, input.shape))  # type: ignore[no-untyped-call]
+        total: Tensor = product + (input if beta == 1 else input * beta)
+        return total
 
     return add
 
@@ -104,7 +105,7 @@ CHAINS: dict[Function, Function] = {
     torch.chain_matmul: _chain,
     torch.einsum: pairwise,
 }
-_SUMS = {"addmm": torch.mm, "baddbmm": torch.bmm, "addbmm": _batches, "addmv": torch.mv}
+_SUMS: dict[str, Function] = {"addmm": torch.mm, "baddbmm": torch.bmm, "addbmm": _batches, "addmv": torch.mv}
 #: Functions that are made of products and of other functions.
 MADE_OF_PRODUCTS: dict[Function, Function] = {
     **dict.fromkeys(named("bilinear"), _bilinear),

@@ -11,6 +11,7 @@ from zcp.errors import InputError
 from zcp.statistics.adapted import arguments_of
 from zcp.statistics.calls import Call
 from zcp.statistics.copies import materialised, own_copy, unwrapped
+from zcp.statistics.hooks import hide, modules_of
 from zcp.statistics.products import read_product
 from zcp.statistics.recorder import Recorder
 from zcp.statistics.refusals import require_scorable
@@ -91,7 +92,8 @@ def flops(network: nn.Module, inputs: Any) -> Flops:
     """
     require_scorable(network, values=False)
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
-    args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to(device), arguments_of(inputs))
+    # Copies, because the network may overwrite its inputs.
+    args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to(device, copy=True), arguments_of(inputs))
     own = own_copy(materialised(unwrapped(network), args, kwargs)).eval()
     names = {module: name for name, module in own.named_modules()}
     running, counts = [""], dict[str, int]()
@@ -108,7 +110,7 @@ def flops(network: nn.Module, inputs: Any) -> Flops:
         module.register_forward_pre_hook(lambda module, _args: running.append(names[module]))
         module.register_forward_hook(end, always_call=True)
     recorder = Recorder(arguments=True, biases=False, take=take)
-    recorder.hide(own)
+    hide(recorder, modules_of(own))
     try:
         with torch.no_grad(), recorder.origins.following_functions(), recorder:
             own(*args, **kwargs)

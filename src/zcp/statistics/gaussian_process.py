@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from zcp.errors import Undefined
+from zcp.errors import Kind, Undefined
 from zcp.statistics.adapted import on_batch
 from zcp.statistics.copies import duplicate
 from zcp.statistics.head import entering
@@ -54,5 +54,5 @@ def gaussian_process(s: Runner) -> Process:
         features = entering(forward).reshape(len(inputs), -1).double()
         kernel += features @ features.T / features.shape[1] / DRAWS
     if not kernel.any():
-        raise Undefined("the features before the last layer are all zero (a dead network)")
+        raise Undefined("the features before the last layer are all zero (a dead network)", Kind.ZERO)
     return Process(kernel, labels, forward.logits.shape[1])

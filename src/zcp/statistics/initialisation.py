@@ -14,6 +14,7 @@ from zcp.statistics import parametrised
 from zcp.statistics.seeding import generator, seed_for
 from zcp.statistics.transfer import moved
 
+LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
 BatchNorm = nn.modules.batchnorm._BatchNorm
 #: Modules of several matrices, or of one of three dimensions, that are drawn as those of linear layers.
 PACKED = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase, nn.Bilinear)
@@ -34,15 +35,35 @@ def default_generator(seed: int) -> Iterator[None]:
 
 def _default(network: nn.Module, seed: int) -> None:
     """PyTorch's own: whatever each module's `reset_parameters` does."""
+    tied = _tied(network)
     with default_generator(seed):
         for module in network.modules():
-            parametrised.reset(module)
+            _reset(module, tied)
     _draw_others(network, seed)
+
+
+def _tied(network: nn.Module) -> set[Tensor]:
+    """Return the weights of layers that an embedding shares, as the head of a language model."""
+    modules = list(network.modules())
+    looked_up: set[Tensor] = {m.weight for m in modules if isinstance(m, nn.Embedding | nn.EmbeddingBag)}
+    if not looked_up:
+        return set()
+    layers = (m for m in modules if isinstance(m, LAYERS))
+    return looked_up & {p for layer in layers for p in layer.parameters(recurse=False)}
+
+
+def _reset(module: nn.Module, tied: set[Tensor]) -> None:
+    """Let a module draw its parameters; what it shares with a layer keeps what the layer drew."""
+    shared = [p for p in module.parameters(recurse=False) if p in tied]
+    kept = [] if isinstance(module, LAYERS) else [p.clone() for p in shared]
+    parametrised.reset(module)
+    for parameter, values in zip(shared, kept, strict=False):
+        parameter.copy_(values)
 
 
 def _fill(network: nn.Module, seed: int, std: Callable[[nn.Module, Tensor], float]) -> None:
     """Draw weights of convolutions, linear and recurrent layers, N(0, std), zero biases, reset the rest."""
-    source = generator(seed)
+    source, tied = generator(seed), _tied(network)
     others: list[nn.Module] = []
 
     def draw(module: nn.Module, weight: Tensor) -> Tensor:
@@ -50,7 +71,7 @@ def _fill(network: nn.Module, seed: int, std: Callable[[nn.Module, Tensor], floa
         return torch.randn(weight.shape, generator=source, dtype=torch.float32) * std(module, weight)
 
     for module in network.modules():
-        if isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
+        if isinstance(module, LAYERS):
             parametrised.write(module, "weight", draw(module, module.weight))
             if module.bias is not None:
                 module.bias.zero_()
@@ -63,7 +84,7 @@ def _fill(network: nn.Module, seed: int, std: Callable[[nn.Module, Tensor], floa
             for parameter in module.parameters(recurse=False):
                 # Resets fill in place, which follows the layout that the last initialisation left.
                 parameter.data = parameter.data.contiguous()
-            parametrised.reset(module)
+            _reset(module, tied)
     for module in others:
         if not isinstance(module, PACKED):
             continue
@@ -95,10 +116,11 @@ def _draw_others(network: nn.Module, seed: int) -> None:
 
 def _without_reset(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield the parameters that no module draws itself, by name."""
-    for prefix, module in network.named_modules():
-        drawn = parametrised.drawn_by_reset(module) if module._parameters else set()
+    modules = {prefix: module for prefix, module in network.named_modules() if module._parameters}
+    drawn = {m._parameters[name] for m in modules.values() for name in parametrised.drawn_by_reset(m)}
+    for prefix, module in modules.items():
         for name, parameter in module.named_parameters(recurse=False):
-            if name not in drawn:
+            if parameter not in drawn:
                 yield f"{prefix}.{name}", parameter
 
 
@@ -168,7 +190,8 @@ def initialise(network: nn.Module, name: str, *seed: object) -> nn.Module:
     """Draw every weight of `network` anew, in place, and return it.
 
     The draws are made on the CPU in float32 and then moved, so that they do not depend on the device or on
-    the precision. Norms get weight 1, bias 0 and fresh running statistics.
+    the precision. Norms get weight 1, bias 0 and fresh running statistics. A weight that a layer shares with
+    an embedding is drawn as that of the layer.
 
     Args:
         network: any module; parameters of modules that this initialisation does not know stay as they are.

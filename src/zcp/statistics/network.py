@@ -18,11 +18,11 @@ from zcp.formulas import Expression
 from zcp.statistics import blocks, capture, eznas_triples, formula_layers, gaussian_process, head, losses, ntk
 from zcp.statistics.adapted import Adapted, on_batch
 from zcp.statistics.calls import Pass
-from zcp.statistics.capture import Rebound
 from zcp.statistics.chain import find_chain, named_blocks
 from zcp.statistics.copies import ENGINES, Engine, lay_out
 from zcp.statistics.double_backward import make_twice_differentiable
 from zcp.statistics.lazy import Lazy, lazy
+from zcp.statistics.linearised import saliency
 from zcp.statistics.operations import KINDS, WEIGHTED
 from zcp.statistics.recorder import Overwrites
 from zcp.statistics.runner import LossGradients
@@ -70,6 +70,7 @@ class Statistics(Lazy):
             single sample count as well.
         step_passes: the same by the step that they were run for, as `seconds`.
         checks: what the caller's data have to be, where it was not looked at yet: to be settled at the end.
+        unseen: functions that patterns are without, by `zcp.statistics.activation_patterns.unseen`.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Statistics(Lazy):
         self.passes: Counter[str] = Counter()
         self.step_passes: dict[str, Counter[str]] = {}
         self.checks: list[Later[None]] = []
+        self.unseen: set[str] = set()
         self._draw = draw or SeededDraw(0)
         self._second_order = second_order
         self._expressions = tuple(dict.fromkeys(expressions))
@@ -353,22 +355,14 @@ class Statistics(Lazy):
     def synaptic_saliency(self) -> list[Tensor]:
         """|w dR/dw| for each weight, R the sum of logits of the linearised network on an image of ones.
 
-        Linearised: absolute parameters and buffers, all norms bypassed, float64. The values reach e**85.
+        Linearised: see `zcp.statistics.linearised`; all norms bypassed. The values reach e**85.
         """
-        return self._saliency(without_norms=True)
+        return saliency(self, without_norms=True)
 
     @lazy
     def synaptic_saliency_bn(self) -> list[Tensor]:
-        """The same with norms in place, in training mode; the sample is a batch of its own."""
-        return self._saliency(without_norms=False)
-
-    def _saliency(self, *, without_norms: bool) -> list[Tensor]:
-        absolute = Rebound(self.network, lambda tensor: tensor.abs().double())
-        weights = [absolute.leaf(weight) for weight in self.weights]
-        ones = torch.ones(1, *self.image_shape, device=self.device, dtype=torch.float64)
-        logits = self.forward(absolute, ones, (), without_norms=without_norms).logits
-        found = self.gradients(logits, weights)
-        return [(w.detach() * g).abs() for w, g in zip(weights, found, strict=True)]
+        """The same with norms in place; the sample is a batch of its own."""
+        return saliency(self, without_norms=False)
 
     @lazy
     def gaussian_process(self) -> gaussian_process.Process:

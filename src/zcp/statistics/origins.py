@@ -9,13 +9,11 @@ that say which argument is the weight, convolutions and `F.linear`, have a weigh
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import ParametrizationList
-from torch.utils.hooks import RemovableHandle
 
 from zcp.statistics.calls import is_parameter
 
@@ -53,13 +51,13 @@ class Origins:
             self._held = _held_by(self.network) if self.network is not None else {}
         return HELD if id(tensor) in self._held else None
 
-    def is_weight(self, tensor: Any) -> bool:
+    def is_weight(self, tensor: Any) -> TypeGuard[Tensor]:
         """Tell whether a tensor is a parameter, a view of one, or made of parameters alone."""
         return isinstance(tensor, Tensor) and (self.of(tensor) == MADE or is_parameter(tensor))
 
-    def is_constant(self, tensor: Tensor) -> bool:
+    def is_constant(self, tensor: Tensor | None) -> bool:
         """Tell whether a tensor is made of parameters and of what the network holds alone."""
-        return self.of(tensor) in (MADE, HELD)
+        return tensor is not None and self.of(tensor) in (MADE, HELD)
 
     def compute_weight(self, first: Tensor, second: Tensor) -> bool:
         """Tell whether a product of these computes a weight: of parameters, and constants at most."""
@@ -101,32 +99,6 @@ class Origins:
             made = [t.numel() for t in _tensors((*args, *kwargs.values())) if self.of(t) == MADE]
             return MADE if result.numel() <= max(made) else None
         return MADE if MADE in found else HELD if found == {HELD} else FRESH
-
-    def watch(self, network: nn.Module) -> list[RemovableHandle]:
-        """Run this network next, and do not see what computes the weights of its parametrised layers.
-
-        Returns:
-            The hooks that this needs; the caller removes them.
-        """
-        self.network = network
-
-        def begin(*_: Any) -> None:
-            self.hidden += 1
-
-        def end(_module: Any, _args: Any, weight: Any) -> None:
-            self.hidden -= 1
-            if isinstance(weight, Tensor):
-                self.set(weight, MADE)
-
-        return [
-            handle
-            for module in network.modules()
-            if isinstance(module, ParametrizationList)
-            for handle in (
-                module.register_forward_pre_hook(begin),
-                module.register_forward_hook(end, always_call=True),
-            )
-        ]
 
     @contextmanager
     def following_functions(self) -> Iterator[None]:

@@ -107,7 +107,7 @@ def _whole(weight: Tensor) -> Tensor:
 @wrap_torch_function(lambda *args: args[:2])
 def grouped_linear(input: Tensor, weight: Tensor, groups: int) -> Tensor:
     """Return (…, groups * out) of inputs (…, groups * in) and a weight (groups * out, in)."""
-    x, rows = input.unflatten(-1, (groups, -1)), weight.unflatten(0, (groups, -1))
+    x, rows = torch.unflatten(input, -1, (groups, -1)), torch.unflatten(weight, 0, (groups, -1))
     return torch.einsum("...gi,goi->...go", x, rows).flatten(-2)
 
 

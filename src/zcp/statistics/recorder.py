@@ -6,10 +6,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
-from torch.utils.hooks import RemovableHandle
 
 from zcp.statistics.calls import Call
 from zcp.statistics.compositions import CHAINS, COMPOSED, exchanged
@@ -46,6 +45,11 @@ class Recorder(TorchFunctionMode):
         biases: let the output of a layer be that with its bias, also where the network adds it by itself.
         take: is given each call when it ends, of a layer without a bias when the next one begins; the calls
             are then not kept.
+
+    Attributes:
+        calls: what was kept, in order of execution.
+        last: the last operation that was seen.
+        origins: what tensors are made of.
     """
 
     def __init__(
@@ -70,7 +74,7 @@ class Recorder(TorchFunctionMode):
             twice,
         )
         self._take = take or self.calls.append
-        self._last: Call | None = None
+        self.last: Call | None = None
         self._attends = self._chained = False
         self.origins = Origins()
         self._sources: dict[Tensor, tuple[Tensor, int]] = {}
@@ -251,7 +255,7 @@ class Recorder(TorchFunctionMode):
         if call.kind in WEIGHTED and operation.bias:
             bias = argument(operation.bias, args, kwargs)
             call.biased = isinstance(bias, Tensor)
-        self._last = call
+        self.last = call
         if self.biases and call.kind in WEIGHTED and not call.biased:
             self._open = call, result, None
         else:
@@ -295,15 +299,6 @@ class Recorder(TorchFunctionMode):
             with sdpa_kernel(SDPBackend.MATH):
                 return func(*args, **kwargs)
         return TWICE.get(func, func)(*args, **kwargs)
-
-    def hide(self, network: nn.Module) -> list[RemovableHandle]:
-        """Run this network next, by `Origins.watch`; the caller removes the hooks."""
-        return self.origins.watch(network)
-
-    def name(self, kind: str, module: nn.Module, _args: Any, _output: Any) -> None:
-        """Tell, as a forward hook, which module the last operation was."""
-        if self._last and self._last.kind == kind:
-            self._last.module = module
 
 
 def _may_overwrite(func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

@@ -66,9 +66,9 @@ def _all_steps(cell: Cell) -> Callable[..., Any]:
     def run(x: Tensor, *args: Any) -> tuple[Tensor, ...]:
         if isinstance(args[2], list | tuple):
             sizes, hx, parameters, biased, layers, dropout, train, both = args
-            steps = list(x.split(sizes.tolist()))
+            split: Callable[[Tensor], Sequence[Tensor]] = lambda found: torch.split(found, sizes.tolist())  # noqa: E731
             join: Callable[[list[Tensor]], Tensor] = torch.cat
-            split: Callable[[Tensor], Sequence[Tensor]] = lambda found: found.split(sizes.tolist())  # noqa: E731
+            steps = list(split(x))
         else:
             hx, parameters, biased, layers, dropout, train, both, batch_first = args
             time = 1 if batch_first else 0

@@ -1,7 +1,9 @@
-"""Networks that cannot be scored, told before anything runs."""
+"""Networks that cannot be scored, by any proxy or by those that read weights, told before anything runs."""
+
+from collections.abc import Collection, Iterator
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from zcp.errors import InputError
 
@@ -53,3 +55,44 @@ def _is_exported(module: nn.Module) -> bool:
     own = vars(module)
     graphs = [each for each in (own.get("_graph"), own.get("graph")) if isinstance(each, fx.Graph)]
     return any(isinstance(node.target, torch._ops.OpOverload) for graph in graphs for node in graph.nodes)
+
+
+def spoilt(network: nn.Module, untouched: Collection[str] | None = None) -> str:
+    """Tell which is the first parameter or buffer with NaN or infinite values, an empty text for none.
+
+    Minus infinity in a buffer is what masks of attention hold.
+
+    Args:
+        network: a copy, or the adapted network of the caller; a GPU is waited for.
+        untouched: the parameters that keep their values, where an initialisation draws the others and the
+            buffers of PyTorch's own modules; None where all tensors do.
+    """
+    named = dict(_with_values(network, untouched))
+    if not named:
+        return ""
+    first = next(iter(named.values())).device
+    flags = torch.stack([_is_spoilt(tensor).to(first) for tensor in named.values()]).tolist()
+    for name, flag in zip(named, flags, strict=True):
+        if flag:
+            what = f"{name.removeprefix('network.')} of the network holds NaN or infinite values"
+            remedy = 'correct it, or pass init="paper" for weights drawn anew'
+            if untouched is not None:
+                remedy = "no initialisation draws it anew, so correct it"
+            return f"{what}, which all passes would read; {remedy}"
+    return ""
+
+
+def _with_values(network: nn.Module, untouched: Collection[str] | None) -> Iterator[tuple[str, Tensor]]:
+    """Yield the parameters, then the buffers, that a network runs with as they are."""
+    for name, parameter in network.named_parameters():
+        if untouched is None or name in untouched:
+            yield name, parameter
+    for prefix, module in network.named_modules():
+        if untouched is None or not type(module).__module__.startswith("torch."):
+            yield from module.named_buffers(prefix, recurse=False)
+
+
+def _is_spoilt(tensor: Tensor) -> Tensor:
+    if isinstance(tensor, nn.Parameter) or not tensor.is_floating_point():
+        return ~tensor.detach().isfinite().all()
+    return (tensor.isnan() | tensor.isposinf()).any()

@@ -27,7 +27,7 @@ RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 #: Modules whose matrices are weights.
 LAYERS = (nn.modules.conv._ConvNd, nn.Linear, nn.Bilinear, *RECURRENT)
 #: Modules whose parameters of two dimensions or more are none.
-NO_LAYERS = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.RMSNorm)
+NO_LAYERS = (nn.LayerNorm, nn.RMSNorm)
 #: Operations that scale a weight, by the names that PyTorch gives their backwards.
 _SCALES = re.compile("Mul|Div|Norm")
 
