@@ -1,9 +1,9 @@
 """What it costs to see the operations of a network, of all that a score costs.
 
-The passes of one score of all proxies run twice, each as `zcp` runs it (a recorder that sees every operation,
-with the hooks that it needs) and right before or after it bare, `network(inputs)` in the same mode on the same
-inputs, in turns which first. The difference of both processor times, over all passes, is the cost of seeing.
-The ratio is the processor time of the score to that less this cost: of the same score, if it could do
+The passes of one score of all proxies run twice: as `zcp` runs them (a recorder that sees every operation,
+with the hooks that it needs), and right before or after it bare, `network(inputs)` in the same mode on the
+same inputs, in turns which first. The difference of both processor times, over all passes, is the cost of
+seeing. The ratio is the processor time of the score to that less this cost: of the same score, if it could do
 without. The pass of blocks, which differentiates in between, has no bare form and counts as it is. What
 copies and views of activations cost is part of the cost of seeing.
 """
