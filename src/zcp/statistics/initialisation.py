@@ -46,7 +46,8 @@ def _tied(network: nn.Module) -> set[Tensor]:
     looked_up = {m.weight for m in modules if isinstance(m, nn.Embedding | nn.EmbeddingBag)}
     if not looked_up:
         return set()
-    return {p for m in modules if isinstance(m, LAYERS) for p in m.parameters(recurse=False)} & looked_up
+    layers = (m for m in modules if isinstance(m, LAYERS))
+    return {p for m in layers for p in m.parameters(recurse=False) if p in looked_up}
 
 
 def _reset(module: nn.Module, tied: set[Tensor]) -> None:
