@@ -65,7 +65,7 @@ def test_a_usage_error_is_one_line_as_any_other(run, arguments, message):
     assert err.startswith("zcp: ") and message in err and err.endswith(" --help`\n")
 
 
-@pytest.mark.parametrize("given", [["x" * 100_000], ["score", "tss", "0", "--batch", "x" * 100_000]])
+@pytest.mark.parametrize("given", [["x" * 100_000], ["golden", "--" + "x" * 100_000]])
 def test_what_is_quoted_loses_its_middle(run, given):
     code, out, err = run(*given)
     assert code == 2 and out == "" and err.count("\n") == 1 and len(err) < LONGEST + 100
