@@ -8,7 +8,7 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pandas as pd
@@ -162,6 +162,10 @@ def load_network(spec: str) -> nn.Module:
         InputError: if there is no such module or name, it fails, or gives something else.
     """
     module, _, name = spec.partition(":")
+    if (file := PurePath(module)).suffix == ".py":
+        raise InputError(
+            f"{spec} names a file; write {file.stem}:{name or 'build'}, in the folder of {file.name}"
+        )
     if not module or not name.isidentifier():
         raise InputError(f"a network is named as module:function, such as my_module:build, not {spec!r}")
     if (here := str(Path.cwd())) not in sys.path:
