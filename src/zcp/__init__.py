@@ -57,12 +57,17 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for; the command `zcp` must hear Ctrl-C before that."""
+    """Import a name or a module when it is first asked for; the command must hear Ctrl-C before that."""
     if name == "__version__":
         return import_module("zcp.versions").VERSION
     for module, names in MODULES.items():
         if name in names:
             return getattr(import_module(module), name)
+    try:
+        return import_module(f"zcp.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"zcp.{name}":
+            raise
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

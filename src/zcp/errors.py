@@ -76,7 +76,7 @@ def of(who: str) -> Iterator[None]:
         yield
     except (InputError, Undefined):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         error.zcp_who = who  # type: ignore[attr-defined]
         raise
 
