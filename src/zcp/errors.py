@@ -77,7 +77,7 @@ def of(who: str) -> Iterator[None]:
     except (InputError, Undefined):
         raise
     except (Exception, SystemExit) as error:
-        error.zcp_who = who  # type: ignore[attr-defined]
+        error.zcp_who = who  # type: ignore[union-attr]
         raise
 
 
