@@ -19,7 +19,9 @@ from zcp.statistics.spellings import named
 #: Largest value of what masks attention by being added to it: less than any activation that counts.
 MASKED = -1e4
 _LOW = (torch.float32, torch.float16, torch.bfloat16)
-_CASTS = dict.fromkeys(named("float", "half", "bfloat16"), Tensor.double)
+_CASTS: dict[Callable[..., Any], Callable[..., Any]] = dict.fromkeys(
+    named("float", "half", "bfloat16"), Tensor.double
+)
 _DROPOUTS = named(
     *("dropout", "dropout_", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "alpha_dropout_"),
     *("feature_dropout", "feature_dropout_", "feature_alpha_dropout", "feature_alpha_dropout_"),
