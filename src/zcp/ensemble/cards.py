@@ -142,10 +142,8 @@ class Measured(_Strict):
             for name in TO_BEAT
             if not cell.kendall > cell.baselines[name]
         ]
-        return (
-            f"{'; '.join(lost)} (Kendall's tau, outer test of {self.deposit}, {self.splits} splits)"
-            * bool(lost)
-        )
+        source = f" (Kendall's tau, outer test of {self.deposit}, {self.splits} splits)"
+        return "; ".join(lost) + source if lost else ""
 
 
 class Card(_Strict):

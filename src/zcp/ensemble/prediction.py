@@ -118,8 +118,8 @@ def predict_network(
     """Predict the accuracy of a network of one's own.
 
     Coverage was measured on networks of `population`. So there is an interval only where the network's
-    features are as close to those of fitted networks as theirs are, and scored on their inputs; and no level is
-    said of it.
+    features are as close to those of fitted networks as theirs are, and scored on their inputs; and no level
+    is said of it.
 
     Args:
         artefact: a fitted estimator.

@@ -57,7 +57,7 @@ class Region(BaseModel):
     def holds(self, features: pd.DataFrame) -> NDArray[np.bool_]:
         """Return whether each row is of the same kind as the fitted ones, shape (rows,)."""
         never = [name for name in self.knots if name not in self.missing]
-        found: NDArray[np.bool_] = np.isfinite(features[never]).to_numpy().all(axis=1)
+        found: NDArray[np.bool_] = np.isfinite(features[never].to_numpy(float)).all(axis=1)
         return found & (self.distances(features) <= self.limit)
 
     def why_outside(self, features: Mapping[str, float]) -> str:
@@ -88,7 +88,7 @@ def measure(features: pd.DataFrame, labels: pd.DataFrame) -> dict[str, Region]:
 
 def _measure_cell(features: pd.DataFrame, classes: pd.Series) -> Region:
     drawn = np.random.default_rng(0).permutation(classes.unique())[: (classes.nunique() + 1) // 2]
-    is_kept = classes.isin(drawn).to_numpy()
+    is_kept: NDArray[np.bool_] = classes.isin(drawn).to_numpy()
     knots, missing = {}, []
     for name, column in features.items():
         values = np.sort(column[is_kept & np.isfinite(column)].to_numpy(float))

@@ -1,9 +1,10 @@
 """What is chosen before a model is measured: its features, the model and its hyperparameters.
 
-`choose` gets the rows that it may see, and no other. Of them a seeded sample is fitted on and another, of other
-networks and their other names, is what the choices are judged on, by the metric that is reported: the mean over
-the cells of Kendall's correlation. First the proxies, with one forest; then a search by the Tree-structured
-Parzen Estimator over all candidates and their hyperparameters at once, of which the first trials are random.
+`choose` gets the rows that it may see, and no other. Of them a seeded sample is fitted on and another, of
+other networks under all their names, is what the choices are judged on, by the metric that is reported: the
+mean over the cells of Kendall's correlation. First the proxies, with one forest; then a search by the
+Tree-structured Parzen Estimator over all candidates and their hyperparameters at once, whose first trials are
+random.
 """
 
 import time
@@ -49,7 +50,7 @@ class Choice(NamedTuple):
         hyperparameters: of it, those that are fixed included.
         kendall: mean over the cells on the rows that it was judged on, of the small model of the search.
         rmse: percent, the same.
-        seconds: of all this.
+        seconds: of one core, for all this.
         steps: of the elimination: count, dropped, kendall, rmse.
         trials: of the search: trial, model, kendall, rmse.
     """
@@ -77,9 +78,8 @@ class _Judge(NamedTuple):
         """Fit and return kendall (mean over the cells; one without an order counts 0) and rmse (percent)."""
         model.fit(self.fitted[list(features)], self.accuracy)
         predicted = np.asarray(model.predict(self.held[list(features)]), float)
-        taus = [
-            kendall(predicted[at], self.truth[at]) for at in map(self.cells.__eq__, np.unique(self.cells))
-        ]
+        rows = [self.cells == cell for cell in np.unique(self.cells)]
+        taus = [kendall(predicted[at], self.truth[at]) for at in rows]
         return {"kendall": float(np.nan_to_num(taus).mean()), "rmse": rmse(predicted, self.truth)}
 
 
@@ -96,7 +96,7 @@ def choose(
         trials: of the search.
         seed: of the sample, the models and the search.
     """
-    start = time.perf_counter()
+    start = time.process_time()
     features = choose_columns(examples, columns)
     judge, steps = _draw(examples, features, seed), list[dict[str, Any]]()
     proxies = [str(name) for name in features if name not in ONE_HOT]
@@ -104,12 +104,9 @@ def choose(
     study = _search(judge, chosen, trials, seed)
     best = study.best_trial
     found = {name: value for name, value in best.params.items() if name != "model"}
-    model = best.params["model"]
-    seconds = round(time.perf_counter() - start, 2)
-    whole = CANDIDATES[model].complete(found)
-    return Choice(
-        chosen, model, whole, **best.user_attrs, seconds=seconds, steps=steps, trials=_tabulate(study)
-    )
+    model, table = best.params["model"], _tabulate(study)
+    whole, seconds = CANDIDATES[model].complete(found), round(time.process_time() - start, 2)
+    return Choice(chosen, model, whole, **best.user_attrs, seconds=seconds, steps=steps, trials=table)
 
 
 def repeat_trials(

@@ -2,8 +2,8 @@
 
 Each outer split holds out networks, in all their rows and under all their names. Inside the rest every
 contender's features, model and hyperparameters are chosen (`zcp.study.greenfactory.choosing`), fitted anew on
-all of the rest, and measured on the networks held out; intervals and the region that they hold for are made of
-the rest, too. What ships is the same made of all rows (`zcp.study.greenfactory.release`).
+all of the rest, and measured on the networks held out; intervals and the region that they hold for are made
+of the rest, too. What ships is the same made of all rows (`zcp.study.greenfactory.release`).
 """
 
 import json
@@ -98,8 +98,9 @@ def measure_in(
     model = CANDIDATES[chosen["model"]].build(chosen["hyperparameters"], max(seed, 0))
     predicted = np.asarray(model.fit(fitted, seen.accuracy).predict(asked), float)
     cells = _measure(held, predicted, name, seed, accuracies=True)
+    told: dict[str, list[dict[str, Any]]] = {"cells": cells, "coverage": []}
     if kind != "proxies" or not calibrate:
-        return {"cells": cells, "coverage": []}
+        return told
     inside = _inside(fitted, seen.labels, asked, held.labels)
     half = widths(residuals_out_of_fold(model, _replace(seen, fitted)), seen.labels)
     errors = held.labels[CELL].assign(error=np.abs(held.accuracy - predicted))[inside]
@@ -112,7 +113,7 @@ def measure_in(
     shares = pd.Series(inside).groupby([held.labels[key].to_numpy() for key in CELL]).mean()
     for cell in cells:
         cell["inside"] = float(shares[cell["space"], cell["dataset"]])
-    return {"cells": cells, "coverage": rows}
+    return told | {"coverage": rows}
 
 
 def _replace(examples: Examples, features: pd.DataFrame) -> Examples:
@@ -144,10 +145,10 @@ def _measure(
 
 
 def baselines(examples: Examples, seed: int) -> list[dict[str, Any]]:
-    """Measure on the test part what no search is needed for; what it takes of accuracies is the training part's.
+    """Measure on the test part what needs no search; it knows accuracies of the training part only.
 
-    They are the parameters; of each cell the proxy that correlates most with the training rows' accuracies, with
-    its sign; the mean of ranks and the vote; and the mean accuracy of the cell, which orders nothing.
+    That is the parameters; of each cell the proxy that correlates most with the training rows' accuracies,
+    with its sign; the mean of ranks and the vote; and the cell's mean accuracy, which orders nothing.
     """
     training, test = outer(examples, seed)
     seen, held = examples.take(training), examples.take(test)

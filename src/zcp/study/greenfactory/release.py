@@ -47,7 +47,7 @@ def fit_artefact(
     Args:
         examples: all rows of a target.
         ensemble: `GreenFactory` or `GreenFactory-Fast`.
-        chosen: features, model and hyperparameters, as `zcp.study.greenfactory.nested.read_choice` returns them.
+        chosen: features, model and hyperparameters; see `zcp.study.greenfactory.nested.read_choice`.
         measured: what the pipeline is worth that chose them, see `zcp.ensemble.cards.Measured`.
         seed: of the model.
 

@@ -1,6 +1,5 @@
-"""What the outer test parts say: means over splits with their intervals, what beats what, and what may ship."""
+"""What the outer test parts say: means over splits with their intervals, and what ranks better."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -34,11 +33,10 @@ def summarise(cells: pd.DataFrame) -> pd.DataFrame:
     measures = [column for column in cells if column not in ("name", "seed", *CELL)]
     for key, mine in with_mean(cells).groupby(["name", *CELL], sort=False):
         row: dict[str, Any] = dict(zip(["name", *CELL], key, strict=True))
-        row |= {"splits": len(mine), **mine[measures].mean().to_dict()}
+        row |= {"splits": len(mine), **{measure: mine[measure].mean() for measure in measures}}
         for measure, bounds in RANGES.items():
-            row[f"{measure}_low"], row[f"{measure}_high"] = interval_over_splits(
-                mine[measure], RATIO, *bounds
-            )
+            low, high = interval_over_splits(mine[measure], RATIO, *bounds)
+            row |= {f"{measure}_low": low, f"{measure}_high": high}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -66,24 +64,11 @@ def read_measured(deposit: Deposit, name: str) -> dict[str, Any]:
     """Return what the card of a shipped ensemble says of its quality; see `zcp.ensemble.cards.Measured`."""
     summary, covered = deposit.tables["summary"], deposit.tables["coverage"]
     summary = summary[summary["space"] != "all"]
-    cells = []
-    for row in summary[summary["name"] == name].to_dict("records"):
-        at = (summary["space"] == row["space"]) & (summary["dataset"] == row["dataset"])
-        others = summary[at].set_index("name")["kendall"]
-        mine = covered[
-            covered["name"].eq(name) & (covered[CELL] == [row["space"], row["dataset"]]).all(axis=1)
-        ]
-        coverage = mine.groupby("level")[["coverage", "n"]].mean().reset_index()
-        values = {key: float(row[key]) for key in ("inside", *_with_bounds())}
-        cells.append(
-            {"space": row["space"], "dataset": row["dataset"], "n": round(row["n"]), **values}
-            | {"coverage": [_coverage(each) for each in coverage.to_dict("records")]}
-            | {
-                "baselines": {
-                    other: float(others[other]) for other in ("params", *TO_BEAT) if other in others
-                }
-            }
-        )
+    covered = covered[covered["name"] == name]
+    cells = [
+        _measured_cell(own, covered[(covered[CELL] == list(cell)).all(axis=1)], name)
+        for cell, own in summary.groupby(CELL)
+    ]
     settings, made = deposit.settings, deposit.provenance
     return {
         "deposit": deposit.name, "scheme": settings["scheme"], "splits": len(settings["seeds"]),
@@ -92,9 +77,19 @@ def read_measured(deposit: Deposit, name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _with_bounds() -> list[str]:
-    return [f"{measure}{end}" for measure in RANGES for end in ("", "_low", "_high")]
-
-
-def _coverage(row: Mapping[str, float]) -> dict[str, Any]:
-    return {"level": row["level"], "coverage": row["coverage"], "n": round(row["n"])}
+def _measured_cell(cell: pd.DataFrame, covered: pd.DataFrame, name: str) -> dict[str, Any]:
+    """Return what was measured in a cell, from its rows of the summary and an ensemble's of the coverage."""
+    row, taus = cell.set_index("name").loc[name], cell.set_index("name")["kendall"]
+    bounds = [f"{measure}{end}" for measure in RANGES for end in ("", "_low", "_high")]
+    levels = covered.groupby("level")[["coverage", "n"]].mean().reset_index()
+    return {
+        "space": str(row["space"]),
+        "dataset": str(row["dataset"]),
+        "n": round(row["n"]),
+        **{key: float(row[key]) for key in ("inside", *bounds)},
+        "coverage": [
+            {"level": float(each["level"]), "coverage": float(each["coverage"]), "n": round(each["n"])}
+            for each in levels.to_dict("records")
+        ],
+        "baselines": {other: float(taus[other]) for other in ("params", *TO_BEAT) if other in taus},
+    }
