@@ -35,10 +35,8 @@ STARTUP = 10
 #: How much of Kendall's correlation a cheaper subset of the proxies may lose.
 CLOSE = 0.01
 #: What features are chosen with.
-FIRST_MODEL, FIRST = (
-    "extra trees, log features",
-    {"max_features": 0.5, "min_samples_leaf": 5, "bootstrap": False},
-)
+FIRST_MODEL = "extra trees, log features"
+FIRST = {"max_features": 0.5, "min_samples_leaf": 5, "bootstrap": False}
 
 
 class Choice(NamedTuple):
@@ -113,9 +111,8 @@ def repeat_trials(
     examples: Examples, columns: str, features: Sequence[str], trials: int, seed: int
 ) -> list[dict[str, Any]]:
     """Return the first trials of a search with these features; see `trials` of `Choice`."""
-    return _tabulate(
-        _search(_draw(examples, choose_columns(examples, columns), seed), features, trials, seed)
-    )
+    judge = _draw(examples, choose_columns(examples, columns), seed)
+    return _tabulate(_search(judge, features, trials, seed))
 
 
 def _tabulate(study: optuna.Study) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from zcp.ensemble.artefacts import Artefact, describe_fitted, quantiles, withhold, write
 from zcp.ensemble.candidates import build_released
-from zcp.ensemble.cards import Measured
+from zcp.ensemble.cards import JUDGED, Measured
 from zcp.ensemble.estimators import LEAST_LEAF, GreenFactory, GreenFactoryFast
 from zcp.ensemble.examples import Examples
 from zcp.errors import InputError, choose
@@ -80,7 +80,7 @@ def _require_no_small_leaf(model: Any) -> None:
 
 
 def ship(examples: Examples, deposit: Deposit, folder: Path = MODELS) -> list[Path]:
-    """Write the artefact of every ensemble that beats its baselines, of the others why it does not ship.
+    """Write the artefact of every ensemble, or why it does not ship: Fast must beat its baselines.
 
     Args:
         examples: all rows of a target.
@@ -93,7 +93,8 @@ def ship(examples: Examples, deposit: Deposit, folder: Path = MODELS) -> list[Pa
     written = []
     for ensemble, kind in ESTIMATORS.items():
         measured = read_measured(deposit, ensemble)
-        if why := Measured.model_validate(measured).why_withheld():
+        why = Measured.model_validate(measured).why_withheld()
+        if why and kind.__name__ in JUDGED:
             written.append(withhold(kind.__name__, examples.target, f"it does not beat {why}", folder))
             continue
         chosen = read_choice(deposit, ensemble, ALL_ROWS)

@@ -30,7 +30,7 @@ def summarise(cells: pd.DataFrame) -> pd.DataFrame:
         `<measure>_high` of those in `RANGES`: the 95 percent interval of the mean over splits.
     """
     rows = []
-    measures = [column for column in cells if column not in ("name", "seed", *CELL)]
+    measures = [str(column) for column in cells if column not in ("name", "seed", *CELL)]
     for key, mine in with_mean(cells).groupby(["name", *CELL], sort=False):
         row: dict[str, Any] = dict(zip(["name", *CELL], key, strict=True))
         row |= {"splits": len(mine), **{measure: mine[measure].mean() for measure in measures}}
@@ -79,7 +79,8 @@ def read_measured(deposit: Deposit, name: str) -> dict[str, Any]:
 
 def _measured_cell(cell: pd.DataFrame, covered: pd.DataFrame, name: str) -> dict[str, Any]:
     """Return what was measured in a cell, from its rows of the summary and an ensemble's of the coverage."""
-    row, taus = cell.set_index("name").loc[name], cell.set_index("name")["kendall"]
+    rows = cell.set_index("name").to_dict("index")
+    row, taus = rows[name], {other: found["kendall"] for other, found in rows.items()}
     bounds = [f"{measure}{end}" for measure in RANGES for end in ("", "_low", "_high")]
     levels = covered.groupby("level")[["coverage", "n"]].mean().reset_index()
     return {
