@@ -135,7 +135,7 @@ class Measured(_Strict):
     cells: list[MeasuredCell] = Field(min_length=1)
 
     def why_withheld(self) -> str:
-        """Return where a model of this quality does not beat its baselines; empty where it does everywhere."""
+        """Return where a model of this quality does not beat its baselines; empty if nowhere."""
         lost = [
             f"{name} {cell.baselines[name]:.3f} against its {cell.kendall:.3f} in {cell.space} {cell.dataset}"
             for cell in self.cells
