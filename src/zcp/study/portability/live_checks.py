@@ -30,13 +30,13 @@ from zcp.study.deeper_look import (
 )
 from zcp.study.greenfactory import (
     ceiling,
-    contest,
     elimination,
     evaluation,
     histograms,
     intervals,
     leaks,
     learning_curves,
+    nested,
     release,
     selection,
     transfer,
@@ -100,8 +100,13 @@ def _evaluation(target: str) -> Found:
 
 
 def _intervals(target: str) -> Found:
-    picked = results.read(f"feature_elimination-{target}").settings["picks"]["GreenFactory"]
+    picked = nested.read_choice(results.read(f"nested-{target}"), "GreenFactory", 0)["features"]
     return intervals.check(release.restrict(_whole(target), picked), results.read(f"intervals-{target}"))
+
+
+def _nested(target: str) -> Found:
+    found = nested.check(_whole(target), results.read(f"nested-{target}"))
+    return dict(zip(("cells", "trials"), found, strict=True))
 
 
 def _comparison(target: str) -> Found:
@@ -159,7 +164,7 @@ def _of_target(target: str) -> list[LiveCheck]:
         "combination": lambda: combination.check(_later(target), deposit("combination")),
         "search": lambda: _search(target),
         "selection": lambda: _selection(target),
-        "contest": lambda: contest.check(_whole(target), deposit("models")),
+        "nested": lambda: _nested(target),
         "learning_curves": lambda: learning_curves.check(_whole(target), deposit("learning_curves")),
         "predictor": lambda: predictor.check(_later(target), deposit("predictor"), "cifar10"),
         "transfer": lambda: transfer.check(_whole(target), deposit("transfer")),
