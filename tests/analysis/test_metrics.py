@@ -120,7 +120,9 @@ def test_regret_is_what_the_chosen_miss():
 
 
 def test_regret_of_ties_is_expected():
-    orders = list(itertools.permutations(range(4)))  # the four networks of score 1 in any order, after one of 2
+    orders = list(
+        itertools.permutations(range(4))
+    )  # the four networks of score 1 in any order, after one of 2
     accuracies = [80.0, 95.0, 70.0, 90.0, 85.0]
     slow = [95.0 - max(80.0, *(accuracies[1 + i] for i in order[:2])) for order in orders]
     assert regret([2, 1, 1, 1, 1], accuracies, 3) == pytest.approx(np.mean(slow))
@@ -153,7 +155,7 @@ def test_searchers_measures_know_a_failure_and_direction(name):
     right, failed = SEARCH[name](accuracies, accuracies), np.where(accuracies > 80, math.nan, accuracies)
     reverse, wrong = SEARCH[name](-accuracies, accuracies), SEARCH[name](failed, accuracies)
     sign = -1 if name == "regret" else 1
-    assert sign * right > sign * wrong >= sign * reverse or name == "top_kendall" and math.isnan(wrong)
+    assert sign * right > sign * wrong >= sign * reverse or (name == "top_kendall" and math.isnan(wrong))
     with pytest.raises(InputError, match="shapes"):
         SEARCH[name]([1.0], [1.0, 2.0])
 

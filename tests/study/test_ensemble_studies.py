@@ -24,6 +24,7 @@ from zcp.study.greenfactory import (
     paper,
     published,
     selection,
+    summaries,
     tuning,
 )
 from zcp.study.greenfactory.hyperparameters import MAX_FEATURES, RANGES, build_tuned, published_setting
@@ -330,7 +331,7 @@ def evaluated(many):
 
 def test_evaluation_measures_every_name_in_every_cell(evaluated):
     cells = evaluated.tables["cells"]
-    assert len(cells) == 3 * 2 * 6 * (len(PROXIES) + 2)
+    assert len(cells) == 4 * 2 * 6 * (len(PROXIES) + 2)
     is_ensemble = cells["name"].isin(["GreenFactory", "GreenFactory-Fast"])
     assert (cells["rmse"].notna() == is_ensemble).all()
     assert (cells.loc[cells["name"] != "naswot", "failed"] == 0).all()
@@ -384,16 +385,20 @@ def test_evaluation_stands_beside_the_paper(evaluated):
     assert not twin.duplicated(keys).any()
     row = twin.set_index(keys).loc[("random", "GreenFactory", "sss", "cifar10", "abs_kendall")]
     assert row["paper"] == 0.907 and row["difference"] == pytest.approx(row["ours"] - 0.907)
-    assert set(twin["scheme"]) == {"random", "stratified"}
+    schemes = twin.groupby(["reading", "data"])["scheme"].unique().str[0].to_dict()
+    assert schemes == {
+        ("rows", "random"): "random", ("rows", "stratified"): "stratified",
+        ("networks", "random"): "grouped", ("networks", "stratified"): "stratified_grouped",
+    }  # fmt: skip
     assert {"#Params", "NASWOT", "ZiCo"} <= set(twin["published"])
 
 
 def test_tables_of_the_page_hold_what_was_measured(evaluated):
     summary = evaluated.tables["summary"]
-    table = evaluation.compare_schemes(summary, ["GreenFactory", "zico"]).set_index(["name", "split"])
+    table = summaries.compare_schemes(summary, ["GreenFactory", "zico"]).set_index(["name", "split"])
     where = "scheme == 'grouped' and name == 'zico' and space == 'tss' and dataset == 'cifar10'"
     assert table.loc[("zico", "grouped"), "tss cifar10"] == summary.query(where)["abs_kendall"].iloc[0]
-    assert [split for name, split in table.index if name == "zico"] == list(evaluation.SCHEMES)
+    assert [split for name, split in table.index if name == "zico"] == list(summaries.SCHEMES)
     twin = paper.compare_evaluation(summary).query("scheme == 'random'")
     shown = paper.show_twin(twin, "abs_kendall").set_index("published")
     where = "published == 'ZiCo' and metric == 'abs_kendall' and space == 'sss' and dataset == 'cifar10'"

@@ -7,12 +7,15 @@ import math
 
 import pandas as pd
 
-from zcp.study.greenfactory.evaluation import CELL, METRICS
 from zcp.study.greenfactory.published import COLUMNS, read_table
+from zcp.study.greenfactory.summaries import CELL, METRICS
 from zcp.study.results import Deposit
 
-# Our scheme -> what the paper calls that data; it has no counterpart of `grouped`.
-PUBLISHED_DATA = {"random": "random", "stratified": "stratified"}
+# What the paper may have split -> what it calls the data -> our scheme. It does not say which it was.
+READINGS = {
+    "rows": {"random": "random", "stratified": "stratified"},
+    "networks": {"random": "grouped", "stratified": "stratified_grouped"},
+}
 NUMBERS = ["ours", "low", "high", "paper", "verdict"]
 
 
@@ -98,19 +101,17 @@ def compare_evaluation(summary: pd.DataFrame) -> pd.DataFrame:
     """Return the summary of section 5 beside Tables 4 to 6, 8 and 9.
 
     Returns:
-        scheme, published (their name), name (ours), space, dataset, metric, paper, ours, difference, low,
-        high, verdict, n, seeds; only rows that both have.
+        reading (of the split: `rows` or `networks`), data (`random` or `stratified`, the paper's words),
+        scheme (ours), published (their name), name (ours), space, dataset, metric, paper, ours, difference,
+        low, high, verdict, n, seeds; only rows that both have.
     """
     paper = read_table("4", "5", "6", "8", "9").rename(columns={"name": "published", "value": "paper"})
-    paper = paper.assign(
-        name=paper["published"].map(COLUMNS),
-        scheme=paper["data"].map({theirs: ours for ours, theirs in PUBLISHED_DATA.items()}),
-        paper=paper["paper"].astype(float),
-    )
-    both = paper.drop(columns="data").merge(_lengthen(summary), on=["scheme", "name", *CELL, "metric"])
+    paper = paper.assign(name=paper["published"].map(COLUMNS), paper=paper["paper"].astype(float))
+    read = [paper.assign(reading=r, scheme=paper["data"].map(schemes)) for r, schemes in READINGS.items()]
+    both = pd.concat(read).merge(_lengthen(summary), on=["scheme", "name", *CELL, "metric"])
     both = judge(both, "ours", "paper")
-    columns = ["scheme", "published", "name", *CELL, "metric", "paper", "ours", "difference"]
-    return both[[*columns, "low", "high", "verdict", "n", "seeds"]]
+    columns = ["reading", "data", "scheme", "published", "name", *CELL, "metric", "paper", "ours"]
+    return both[[*columns, "difference", "low", "high", "verdict", "n", "seeds"]]
 
 
 def _lengthen(summary: pd.DataFrame) -> pd.DataFrame:
