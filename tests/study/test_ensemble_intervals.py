@@ -29,7 +29,7 @@ def test_coverage_is_what_was_promised(deposit):
     summary = deposit.tables["summary"]
     assert len(summary) == 3 * 3 * 6
     for level, found in summary.groupby("level")["coverage"]:
-        assert found.mean() == pytest.approx(level, abs=0.06)
+        assert found.mean() == pytest.approx(level, abs=0.08)  # some 230 rows of 38 networks
     wide = summary.pivot_table(index="method", columns="level", values="width")
     assert (wide.diff(axis=1).iloc[:, 1:] > 0).all(axis=None)
 
