@@ -59,6 +59,7 @@ def test_too_few_repetitions_are_refused():
         estimate_noise(seeds)
 
 
+@pytest.mark.slow
 def test_study_of_the_topology_space_needs_no_data(monkeypatch):
     monkeypatch.setenv("ZCP_DATA", "")
     first = bounds.find_bounds("valid", [0])
