@@ -4,6 +4,7 @@ What was published is in `zcp.study.greenfactory.published`; here it meets ours,
 """
 
 import math
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -16,6 +17,8 @@ READINGS = {
     "rows": {"random": "random", "stratified": "stratified"},
     "networks": {"random": "grouped", "stratified": "stratified_grouped"},
 }
+TITLES = {"abs_kendall": "absolute Kendall correlation", "abs_spearman": "absolute Spearman correlation",
+          "rmse": "RMSE in percentage points"}  # fmt: skip
 NUMBERS = ["ours", "low", "high", "paper", "verdict"]
 
 
@@ -142,8 +145,36 @@ def show_twin(twin: pd.DataFrame, metric: str) -> pd.DataFrame:
     return table.loc[mine["published"].unique()].rename_axis(columns=None).reset_index()
 
 
+def tell_tables(twins: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> str:
+    """Return every table of ours beside the paper's, as MyST, in both readings of the split.
+
+    Args:
+        twins: what was measured, in words -> `compare_evaluation`.
+        metrics: those whose tables are wanted.
+    """
+    blocks = []
+    for where, twin in twins.items():
+        for (metric, data, reading), mine in twin.groupby(["metric", "data", "reading"]):
+            if metric in metrics:
+                sources = read_table("4", "5", "6", "8", "9", keep=True).query(
+                    "metric == @metric and data == @data"
+                )
+                told = " and ".join(sorted(sources["table"].unique()))
+                caption = (
+                    f"{where}, {data} data, {reading} split: {TITLES[str(metric)]}, beside Table {told}."
+                )
+                body = show_twin(mine, str(metric)).to_markdown(index=False, disable_numparse=True)
+                blocks.append(f":::{{table}} {caption}\n\n{body}\n:::\n")
+    return "\n".join(blocks)
+
+
 def count_verdicts(twin: pd.DataFrame) -> pd.DataFrame:
-    """Return how many published values lie inside, above and below: metric, space, and one column each."""
-    counts = twin[twin["verdict"] != ""].groupby(["metric", "space"])["verdict"].value_counts().unstack()
+    """Return how many published values lie inside, above and below.
+
+    Returns:
+        reading, data, metric, space, and one column each.
+    """
+    keys = ["reading", "data", "metric", "space"]
+    counts = twin[twin["verdict"] != ""].groupby(keys)["verdict"].value_counts().unstack()
     columns = ["inside", "above", "below"]
     return counts.reindex(columns=columns).fillna(0).astype(int).rename_axis(columns=None).reset_index()

@@ -49,8 +49,10 @@ def _read() -> pd.DataFrame:
     return pd.read_csv(path, dtype={"table": str, "value": str}, keep_default_na=False)
 
 
-def read_table(*numbers: str) -> pd.DataFrame:
+def read_table(*numbers: str, keep: bool = False) -> pd.DataFrame:
     """Return the rows of these tables of the paper: data, name, space, dataset, metric, value (text).
+
+    With `keep` the number of the table stays, as the column table.
 
     Raises:
         InputError: if a table was not published as data.
@@ -59,4 +61,5 @@ def read_table(*numbers: str) -> pd.DataFrame:
     missing = sorted(set(numbers) - set(tables["table"]))
     if missing:
         raise InputError(f"the published tables hold no table {', '.join(missing)}")
-    return tables[tables["table"].isin(numbers)].drop(columns="table").reset_index(drop=True)
+    found = tables[tables["table"].isin(numbers)].reset_index(drop=True)
+    return found if keep else found.drop(columns="table")
