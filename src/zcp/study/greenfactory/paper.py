@@ -19,6 +19,8 @@ READINGS = {
 }
 TITLES = {"abs_kendall": "absolute Kendall correlation", "abs_spearman": "absolute Spearman correlation",
           "rmse": "RMSE in percentage points"}  # fmt: skip
+#: Of a verdict: up where ours is above the paper, down where below, an equals sign where it is inside.
+MARKS = {"above": "↑", "below": "↓", "inside": "=", "": ""}
 NUMBERS = ["ours", "low", "high", "paper", "verdict"]
 
 
@@ -84,8 +86,8 @@ def compare_correlations(correlations: pd.DataFrame, space: str, dataset: str) -
     """Return one cell of section 6 beside Tables 5 and 8.
 
     Returns:
-        proxy, spearman, low, high, n, failed, paper (absolute), inside (whether the absolute interval holds
-        the paper's value); sorted by the absolute correlation.
+        proxy, spearman, low, high, n, failed, paper (absolute), verdict and inside (whether the absolute
+        interval holds the paper's value, see `verdict`); sorted by the absolute correlation.
     """
     paper = read_table("5", "8").query("metric == 'abs_spearman'")
     paper = paper[(paper["space"] == space) & (paper["dataset"] == dataset)]
@@ -95,9 +97,20 @@ def compare_correlations(correlations: pd.DataFrame, space: str, dataset: str) -
     flipped = both["spearman"] < 0
     low = both["low"].where(~flipped, -both["high"])
     high = both["high"].where(~flipped, -both["low"])
-    both["inside"] = ((low <= both["paper"]) & (both["paper"] <= high)).astype(object)
-    both.loc[both["paper"].isna(), "inside"] = None
+    ends = pd.DataFrame({"paper": both["paper"], "low": low, "high": high}).astype(float)
+    both["verdict"] = [verdict(*row) for row in ends.to_numpy()]
+    both["inside"] = both["verdict"].map({"inside": True, "above": False, "below": False}).astype(object)
+    both.loc[both["verdict"] == "", "inside"] = None
     return both.sort_values("spearman", key=abs, ascending=False)
+
+
+def mark_cells(correlations: pd.DataFrame) -> pd.DataFrame:
+    """Return how each proxy stands to the paper in each cell: proxy, and a mark (`MARKS`) a cell."""
+    blocks = []
+    for (space, dataset), _ in correlations.groupby(CELL, sort=False):
+        twin = compare_correlations(correlations, str(space), str(dataset)).dropna(subset="paper")
+        blocks.append(twin.set_index("proxy")["verdict"].map(MARKS).rename(f"{space} {dataset}"))
+    return pd.concat(blocks, axis=1).rename_axis("proxy").reset_index()
 
 
 def compare_evaluation(summary: pd.DataFrame) -> pd.DataFrame:
@@ -134,10 +147,9 @@ def show_twin(twin: pd.DataFrame, metric: str) -> pd.DataFrame:
     Each entry is ours, its interval, the paper's value, the difference and an arrow: up where ours is above
     the paper, down where it is below, an equals sign where our interval holds the paper's value.
     """
-    marks = {"above": "↑", "below": "↓", "inside": "=", "": ""}
     mine = twin[twin["metric"] == metric]
     text = [
-        f"{ours:.2f} [{low:.2f}, {high:.2f}], {paper:.2f}, {ours - paper:+.2f} {marks[verdict]}"
+        f"{ours:.2f} [{low:.2f}, {high:.2f}], {paper:.2f}, {ours - paper:+.2f} {MARKS[verdict]}"
         for ours, low, high, paper, verdict in mine[NUMBERS].itertuples(index=False)
     ]
     cells = mine.assign(cell=mine["space"] + " " + mine["dataset"], text=text)

@@ -37,6 +37,8 @@ COLUMNS = {
     "GreenFactory": "GreenFactory",
     "GreenFactory-Fast": "GreenFactory-Fast",
 }
+#: Test networks that the paper names for its tables, by space.
+TEST_NETWORKS = {"sss": 4_915, "tss": 1_552}
 ENSEMBLES = ("GreenFactory", "GreenFactory-Fast")
 PROXIES = tuple(sorted(column for column in COLUMNS.values() if column not in ENSEMBLES))
 
