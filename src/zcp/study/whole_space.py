@@ -1,4 +1,4 @@
-"""Scores that a description gives exactly, over every network of a space: there a correlation has no interval.
+"""Scores that a description gives exactly, over every network of a space: no sample, so no interval.
 
 Counts of parameters and of operations are sums over the edges of a cell (topology space), and quadratic forms
 of the widths (size space). The form is solved from scored networks and must give back each of them.

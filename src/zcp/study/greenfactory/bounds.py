@@ -1,12 +1,12 @@
 r"""A bound of the ceiling where nothing was trained twice: what the description of a network predicts.
 
-A model that knows the description of every network, and no proxy, predicts accuracies of networks that it did
-not see. What it reaches can be reached: the ceiling of Kendall's correlation is at least its, and the least
-RMSE that noise allows is at most its error. How far the ceiling lies above, it does not say; it is no ceiling.
+A model that knows the description of every network, and no proxy, predicts accuracies of networks that it
+did not see. What it reaches can be reached: the ceiling of Kendall's correlation is at least its, and the
+least RMSE that noise allows is at most its error. How far the ceiling lies above, it does not say.
 
-In the size space the model is a polynomial of the logarithms of the five widths, its degree chosen inside the
-training part; in the topology space gradient boosting on the operations of the six edges. A twin of a cell may
-be in training: its accuracy is that of another training, so it tells nothing about the noise of this one.
+In the size space the model is a polynomial of the logarithms of the five widths, its degree chosen inside
+the training part; in the topology space gradient boosting on the operations of the six edges. A twin of a
+cell may be in training: its accuracy is that of another training, so it tells nothing of this one's noise.
 """
 
 from collections.abc import Sequence

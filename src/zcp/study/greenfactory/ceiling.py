@@ -1,4 +1,4 @@
-r"""The ceiling: how well a predictor that knows every network's expected accuracy can do, where that is known.
+r"""The ceiling: how well a predictor does that knows every network's expected accuracy, where that is known.
 
 A measured accuracy is that of one training or the mean of a few; another seed gives another number. With
 $\mu_i$ the expected accuracy of network $i$, a target is $y_i = \mu_i + \frac1k \sum_s \varepsilon_{is}$, and
@@ -12,7 +12,7 @@ others, must correlate as the measured ones do. One assumption is left: test acc
 validation accuracies of the same trainings do at equal accuracy.
 
 Only what was trained again has a ceiling (`REPEATED`): nothing is borrowed for the size space, which was
-trained once, nor for short trainings. What there is for all of them is a bound (`zcp.study.greenfactory.bounds`).
+trained once, nor for short trainings. What there is for all is a bound (`zcp.study.greenfactory.bounds`).
 """
 
 import time
@@ -168,7 +168,7 @@ def check(deposit: Deposit) -> dict[str, pd.DataFrame]:
     """Simulate the deposit's first seed anew, find the first fold of the bounds anew, and compare.
 
     Raises:
-        DisagreementError: if a value differs by more than its measured tolerance; its `parts` are all that do.
+        DisagreementError: if a value differs by more than its measured tolerance; its `parts` are all.
     """
     target, both = deposit.settings["target"], METRICS
     bounds, exact = find_bounds(target, [0]), ["n", "degree"]

@@ -1,7 +1,7 @@
 """How good: rank correlations, errors and what a search asks, of every proxy alone and of both ensembles.
 
-An ensemble is measured on the test rows of a split, and fitted anew for each. A proxy is fitted to nothing and
-so needs no split: its rank correlations are over all scored rows (of the mixture of accuracies that the
+An ensemble is measured on the test rows of a split, and fitted anew for each. A proxy is fitted to nothing
+and so needs no split: its rank correlations are over all scored rows (of the mixture of accuracies that the
 scheme makes), with the interval of these. What a search asks (`zcp.analysis.metrics.SEARCH`) depends on the
 number of networks that it has, so there a proxy has the same test rows as an ensemble.
 """

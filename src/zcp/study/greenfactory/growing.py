@@ -39,8 +39,8 @@ def measure_share(examples: Examples, ensemble: Ensemble, share: float, seed: in
     """Run the protocol on a share of the networks.
 
     Returns:
-        share, seed, rows (of all networks of the share), space, dataset, n (test rows), kendall (signed), rmse
-        (percent).
+        share, seed, rows (of all networks of the share), space, dataset, n (test rows), kendall (signed),
+        rmse (percent).
     """
     part = draw_networks(examples, share, seed)
     parts = split(part, "random", seed)
@@ -75,7 +75,7 @@ def study(
 
 
 def summarise(points: pd.DataFrame) -> pd.DataFrame:
-    """Return, per share, rows and the mean over cells and seeds of each metric with its deviation over seeds."""
+    """Return, per share, rows and the mean over cells of each metric, and its deviation over seeds."""
     seeds = points.groupby(["share", "seed"])[["rows", *METRICS]].mean()
     means = seeds.groupby("share").mean()
     return means.join(seeds.groupby("share")[list(METRICS)].std().add_suffix("_std")).reset_index()

@@ -2,8 +2,8 @@
 
 Calibration residuals are out of fold: every seen row is predicted by a model that saw no row of its
 isomorphism class. Three ways to turn them into intervals are compared: one width for all rows (`one
-width`), one a cell (`per cell`, Mondrian), and one a cell scaled by the difficulty of a row, the mean error of
-its nearest neighbours (`per cell, scaled`). A calibration row is not among its neighbours, nor is any row of
+width`), one a cell (`per cell`, Mondrian), and one a cell scaled by the difficulty of a row, the mean error
+of its nearest neighbours (`per cell, scaled`). A calibration row is not among its neighbours, nor is a row of
 its isomorphism class, as no test row has such neighbours either: else it would look as difficult as its own
 error is, and the widths of others would be too small. Coverage and width are measured on test rows.
 """

@@ -121,7 +121,7 @@ def evaluate(examples: Examples, plan: Plan, descriptors: pd.DataFrame, seed: in
 
 
 def _rows_of(examples: Examples, left_out: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the training rows, without what is left out, and the test rows, of it alone if it is anything."""
+    """Return the training rows without what is left out, and the test rows (of it alone, if anything is)."""
     parts, foreign = split(examples, "isomorphic", seed), _is_foreign(examples, left_out)
     seen = np.concatenate([parts.train, parts.validation])
     return seen[~foreign[seen]], parts.test[foreign[parts.test]] if left_out else parts.test
