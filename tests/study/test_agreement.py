@@ -107,3 +107,10 @@ def test_nan_and_equal_infinities_agree(spreads):
     deposit = Deposit("section-test", {}, {"fits": table})
     both = agree(table, deposit, "fits", keys=["name"], measured=["rmse"])
     assert both["rmse_agrees"].tolist() == [True, True]
+
+
+def test_what_rounding_decides_may_not_be_anything():
+    live, deposited = np.array([1.0, 1.4, 9.0, np.nan]), np.ones(4)
+    allowed, comparable = np.full(4, 0.5), np.zeros(4, bool)
+    _, agrees = agreement.judge(live, deposited, allowed, comparable)
+    assert agrees.tolist() == [None, None, False, False]

@@ -168,14 +168,16 @@ def judge(
 ) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
     """Return the differences, and whether each value agrees: True, False, or None where it is not compared.
 
-    Equal infinities and NaN on both sides agree; a value that is finite on one side only never does.
+    Equal infinities and NaN on both sides agree; a value that is finite on one side only never does, nor one
+    that differs by more than is allowed, whether or not it is comparable.
     """
     same = (live == deposited) | (np.isnan(live) & np.isnan(deposited))
     with np.errstate(invalid="ignore"):
         difference = np.where(same, 0.0, live - deposited)
     finite = np.isfinite(live) & np.isfinite(deposited)
     agrees = np.array((same | (finite & (np.abs(difference) <= allowed))).tolist(), object)
-    agrees[~comparable & (finite | same)] = None
+    # Rounding may move such a value as far as it was seen to, and no further.
+    agrees[~comparable & (agrees == True)] = None  # noqa: E712
     return difference, agrees
 
 
