@@ -101,7 +101,7 @@ def test_a_strategy_is_not_measured_on_the_searches_that_chose_it():
 
 def test_the_best_search_is_one_for_all_datasets_and_failures_cost_the_budget():
     found = conclusions.search_medians(cases()[1])
-    assert found.loc["d", ["tpe", "best", "strategy", "proxy"]].tolist() == [40, 20, "warm", "a"]
+    assert found.loc["d", ["tpe", "best", "strategy", "proxy"]].tolist() == [90, 20, "warm", "a"]
     rows = [("d", "tpe", "", 40.0), ("d", "warm", "b", np.nan)]
     table = pd.DataFrame(rows, columns=["dataset", "strategy", "proxy", "median"])
     assert conclusions.search_medians(Deposit("s", {"budget": 100}, {"summary": table}))["best"]["d"] == 100

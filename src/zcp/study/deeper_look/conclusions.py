@@ -131,7 +131,7 @@ def promise_together(predictor: Deposit, search: Deposit, combination: Deposit) 
         "cites up to 20 percent for a predictor and 3 to 5 times fewer queries for a search",
         f"predictor: {gains[0].write('{:+.0f}')} percent with {sizes.min()} trained architectures, "
         f"{gains[1].write('{:+.0f}')} with {sizes.max()}; search: {faster.write('{:.1f}')} times fewer "
-        f"queries (medians {queries['tpe'].mean():.0f} without and {queries['best'].mean():.0f} with proxies, "
+        f"queries (medians {queries['tpe'].mean():.0f} without, {queries['best'].mean():.0f} with proxies, "
         f"the strategy chosen on these searches); pair less single: {pair.write('{:+.3f}')}",
         "confirmed" if as_cited else "refined" if any(helped) else "contradicted",
     )
