@@ -22,6 +22,7 @@ SKIPPED = {
     r"(?s)<!-- from (\w+) -->.*?<!-- end -->": "",  # written by code, see `test_docs`
     r"(?m)^ *(`{3,}|:{3,})(\{[\w:]+\})?": "",  # fences of directives
     r"(?m)^ *:\w+: .*$": "",  # and their options
+    r"\{:[^}]*\}": "",  # formats
     r"\{cite\}`[^`]*`": "¤",
     r"\{[\w:]+\}`[^`]*`": "",  # glue, references
     r"`[^`]*`": "",
@@ -44,8 +45,8 @@ WORDS = (
     "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundreds? thousands? millions? "
     "dozens?"
 )
-NUMBER = re.compile(rf"[-+−±]?\.?\d[\d.,]*\w*|\b(?:{'|'.join(WORDS.split())})\b", re.IGNORECASE)
-CLAUSE = re.compile(r"[;:,(|] ?|\)|[.?!](?= |$)")
+NUMBER = re.compile(rf"(?<!\w)[-+−±]?\.?\d[\d.,]*\w*|\b(?:{'|'.join(WORDS.split())})\b", re.IGNORECASE)
+CLAUSE = re.compile(r"[;(|]|[:,](?!\d)|\)|[.?!](?= |$)")
 SEEN = re.compile(r"\bSee (that|how|which)\b")
 
 
