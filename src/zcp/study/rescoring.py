@@ -61,7 +61,7 @@ def rescore(
     The tolerance of a value comes from its own spread where weights, inputs and noise move by one unit in the
     last place (`zcp.study.agreement`): deposited for the rows that the page draws, measured here for other
     values that differ. One whose tolerance exceeds `CAP` of the interquartile range of its proxy in the cell
-    is decided by rounding, and listed.
+    is decided by rounding: it must lie within its tolerance, and is listed.
 
     Args:
         scores: the deposit.
