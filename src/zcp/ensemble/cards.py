@@ -18,11 +18,13 @@ from zcp.paths import is_file, refit
 from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.spaces import get_space
 
-#: Cards of format 1 had no seal: a changed one could not be told from a whole one, so none is read.
-FORMAT = 2
+#: Cards of format 1 had no seal, and those of format 2 did not say what the model is worth: none is read.
+FORMAT = 3
 LARGEST = 8 * 2**20  # bytes
 #: Packages that a model may be made of: module -> its name in the versions of a card.
-PACKAGES = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu", "catboost": "catboost"}
+PACKAGES = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu"}
+#: What a model must rank better than in every cell, and the models that ship only if they do.
+TO_BEAT, JUDGED = ("mean of ranks", "best proxy"), ("GreenFactoryFast",)
 
 
 def _settings(told: dict[str, Any]) -> dict[str, Any]:
@@ -47,6 +49,7 @@ Cell = Annotated[str, AfterValidator(_cell)]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Index = Annotated[int, Field(ge=0)]
+Correlation = Annotated[float, Field(ge=-1, le=1)]
 
 
 class _Strict(BaseModel):
@@ -81,10 +84,72 @@ class Fit(_Strict):
     seconds: float = Field(ge=0)
 
 
+class Coverage(_Strict):
+    """The share of test rows within their interval at one promised level, of `n` rows a split."""
+
+    level: float = Field(gt=0, lt=1)
+    coverage: float = Field(ge=0, le=1)
+    n: Index
+
+
+class MeasuredCell(_Strict):
+    """Means over the splits of a cell's outer test rows: `n` of them a split, and 95 percent intervals.
+
+    Kendall's correlation, RMSE (percent), the share of rows that are like the training rows, the coverage of
+    their intervals, and Kendall's correlation of the baselines.
+    """
+
+    space: str
+    dataset: str
+    n: int = Field(gt=0)
+    kendall: Correlation
+    kendall_low: Correlation
+    kendall_high: Correlation
+    rmse: float = Field(ge=0)
+    rmse_low: float = Field(ge=0)
+    rmse_high: float = Field(ge=0)
+    inside: float = Field(ge=0, le=1)
+    coverage: list[Coverage] = Field(min_length=1)
+    baselines: dict[str, Correlation]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if not self.kendall_low <= self.kendall <= self.kendall_high:
+            raise ValueError("a correlation lies outside its interval")
+        if not self.rmse_low <= self.rmse <= self.rmse_high:
+            raise ValueError("an error lies outside its interval")
+        if missing := {*TO_BEAT} - {*self.baselines}:
+            raise ValueError(f"the baseline {', '.join(sorted(missing))} is missing")
+        return self
+
+
+class Measured(_Strict):
+    """What the model is worth: the nested evaluation of the pipeline that fitted it, and its source."""
+
+    deposit: Text
+    scheme: Text
+    splits: int = Field(ge=2)
+    trials: int = Field(gt=0)
+    rows: int = Field(gt=0)
+    scores_sha256: Digest
+    cells: list[MeasuredCell] = Field(min_length=1)
+
+    def why_withheld(self) -> str:
+        """Return where a model of this quality does not beat its baselines; empty if nowhere."""
+        lost = [
+            f"{name} {cell.baselines[name]:.3f} against its {cell.kendall:.3f} in {cell.space} {cell.dataset}"
+            for cell in self.cells
+            for name in TO_BEAT
+            if not cell.kendall > cell.baselines[name]
+        ]
+        source = f" (Kendall's tau, outer test of {self.deposit}, {self.splits} splits)"
+        return "; ".join(lost) + source if lost else ""
+
+
 class Card(_Strict):
     """A whole card; see `zcp.ensemble.artefacts.Artefact` for what it means."""
 
-    format: Literal[2]
+    format: Literal[3]
     name: Text
     target: Text
     sha256: Digest
@@ -94,6 +159,7 @@ class Card(_Strict):
     widths: list[Width] = Field(min_length=1)
     population: dict[Cell, dict[str, Annotated[list[float], Field(min_length=1), AfterValidator(_ascending)]]]
     card: Fit
+    measured: Measured
     fitted: dict[Cell, list[Index]]
     regions: dict[Cell, Region]
     seal: Digest
@@ -120,7 +186,23 @@ class Card(_Strict):
             raise ValueError("a region is of other features")
         if not set(self.regions) == set(self.fitted) == set(cells):
             raise ValueError("a region or the fitted networks are missing")
+        _require_measured(self.measured, self.scores.scores_sha256, self.card.rows, cells)
+        if self.name in JUDGED and (why := self.measured.why_withheld()):
+            raise ValueError(f"it does not beat {why}")
         return self
+
+
+def _require_measured(
+    measured: Measured, digest: str, rows: int, cells: Mapping[str, Mapping[float, float]]
+) -> None:
+    """Raise unless what was measured is the pipeline on these scores, in these cells."""
+    if (measured.scores_sha256, measured.rows) != (digest, rows):
+        raise ValueError("it was measured on other rows than it was fitted on")
+    found = {
+        f"{cell.space} {cell.dataset}": {each.level for each in cell.coverage} for cell in measured.cells
+    }
+    if found != {cell: {*widths} for cell, widths in cells.items()} or len(found) != len(measured.cells):
+        raise ValueError("a cell or a level has a width and was not measured, or the other way round")
 
 
 def seal(told: Mapping[str, Any]) -> str:
@@ -158,7 +240,7 @@ def check_card(told: object, path: Path) -> Card:
         raise InputError(f"{path} is not a whole model card; restore it")
     # True equals 1, and 2.0 equals 2.
     if type(told.get("format", FORMAT)) is not int or told.get("format", FORMAT) != FORMAT:
-        raise InputError(f"{path} has format {told['format']}, this zcp reads {FORMAT}; fit it again")
+        raise InputError(f"{path} has format {told['format']}, this zcp reads {FORMAT}; {refit()}")
     try:
         card = Card.model_validate(told)
     except (ValidationError, RecursionError) as error:

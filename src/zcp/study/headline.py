@@ -10,9 +10,9 @@ from zcp.errors import InputError
 from zcp.spaces import SPACES
 from zcp.study import results
 from zcp.study.greenfactory.ceiling import ceilings_of
-from zcp.study.greenfactory.evaluation import arrange
 from zcp.study.greenfactory.paper import compare_evaluation
 from zcp.study.greenfactory.published import ENSEMBLES
+from zcp.study.greenfactory.summaries import arrange
 
 CAPTION = (
     "Absolute Kendall correlation with test accuracy, mean ± standard deviation over {seeds} seeds, about "
@@ -155,7 +155,9 @@ def _rows(
 def _row(name: str, scheme: str, taus: pd.Series, spread: pd.Series | None = None) -> str:
     cells = [f"{tau:.3f}" for tau in taus]
     if spread is not None:
-        cells = [f"{tau} ± {std:.2f}" for tau, std in zip(cells, spread, strict=True)]
+        # What needs no split has no deviation over splits.
+        told = [f" ± {std:.2f}" if pd.notna(std) else "" for std in spread]
+        cells = [tau + std for tau, std in zip(cells, told, strict=True)]
     return f"| {name} | {scheme} | " + " | ".join(cells) + " |"
 
 

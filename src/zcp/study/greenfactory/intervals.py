@@ -2,8 +2,10 @@
 
 Calibration residuals are out of fold: every seen row is predicted by a model that saw no row of its
 isomorphism class. Three ways to turn them into intervals are compared: one width for all rows (`one
-width`), one a cell (`per cell`, Mondrian), and one a cell scaled by how much the accuracies of a row's
-nearest neighbours differ (`per cell, scaled`).
+width`), one a cell (`per cell`, Mondrian), and one a cell scaled by the difficulty of a row, the mean error
+of its nearest neighbours (`per cell, scaled`). A calibration row is not among its neighbours, nor is a row of
+its isomorphism class, as no test row has such neighbours either: else it would look as difficult as its own
+error is, and the widths of others would be too small. Coverage and width are measured on test rows.
 """
 
 import time
@@ -13,10 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from crepes import ConformalRegressor
-from crepes.extras import DifficultyEstimator
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import QuantileTransformer
 
@@ -33,6 +35,8 @@ CELL = ["space", "dataset"]
 LEVELS = (0.8, 0.9, 0.95)
 METHODS = ("one width", "per cell", "per cell, scaled")
 FOLDS = 5
+#: Neighbours whose mean error is the difficulty of a row, and what is added to it, percentage points.
+NEIGHBOURS, LEAST = 25, 0.01
 Values = NDArray[np.float64]
 
 
@@ -78,14 +82,24 @@ def find_intervals(
     if method != "one width":
         fitting["bins"], asking["bins"] = name_cells(seen.labels), name_cells(test.labels)
     if method == "per cell, scaled":
-        space = make_pipeline(FiniteFeatures(), QuantileTransformer(n_quantiles=200, random_state=0))
-        known = space.fit_transform(seen.features)
-        difficulty = DifficultyEstimator().fit(X=known, residuals=residuals, k=25, scaler=True)
-        fitting["sigmas"] = difficulty.apply(known)
-        asking["sigmas"] = difficulty.apply(space.transform(test.features))
+        fitting["sigmas"], asking["sigmas"] = estimate_difficulty(residuals, seen, test)
     regressor = ConformalRegressor().fit(residuals, **fitting)
     found: Values = regressor.predict_int(predicted, confidence=level, y_min=0, y_max=100, **asking)
     return found
+
+
+def estimate_difficulty(residuals: Values, seen: Examples, test: Examples) -> tuple[Values, Values]:
+    """Return the difficulty of the seen rows and of the test rows, percentage points, larger is harder.
+
+    It is the mean absolute residual of the nearest seen rows, among ranks of the features; of a seen row only
+    those of other isomorphism classes count.
+    """
+    ranks = QuantileTransformer(n_quantiles=min(200, len(seen)), random_state=0)
+    neighbours = make_pipeline(FiniteFeatures(), ranks, KNeighborsRegressor(NEIGHBOURS))
+    errors, classes = np.abs(residuals), name_classes(seen.labels)
+    known = cross_val_predict(neighbours, seen.features, errors, groups=classes, cv=GroupKFold(FOLDS))
+    asked = neighbours.fit(seen.features, errors).predict(test.features)
+    return known + LEAST, asked + LEAST
 
 
 def evaluate(examples: Examples, name: str, hyperparameters: Mapping[str, Any], seed: int) -> pd.DataFrame:
