@@ -39,8 +39,8 @@ def launched(monkeypatch, name, proxies):
         left.extend(values)
         raise Fetched
 
-    value = run._value
-    monkeypatch.setattr(run, "_value", lambda compute: value(lambda: watched(compute)))
+    outcome = run._outcome
+    monkeypatch.setattr(run, "_outcome", lambda compute: outcome(lambda: watched(compute)))
     monkeypatch.setattr(run, "fetch", stop)
 
     def watched(compute):

@@ -80,14 +80,15 @@ class Linearised(nn.Module):
 
 
 def _absolute(buffer: Tensor) -> Tensor:
-    if not buffer.is_floating_point() or _is_mask(buffer):
-        return buffer.double() if buffer.is_floating_point() else buffer.clone()
-    return buffer.abs().double()
+    if not buffer.is_floating_point():
+        return buffer.clone()
+    return torch.where(_is_mask(buffer), buffer, buffer.abs()).double()
 
 
-def _is_mask(buffer: Tensor) -> bool:
+def _is_mask(buffer: Tensor) -> Tensor:
+    """Return whether it is one, on its device: nothing waits for the answer."""
     masked = buffer <= MASKED
-    return bool(masked.any() and ((buffer == 0) | masked).all())
+    return masked.any() & ((buffer == 0) | masked).all()
 
 
 class _DoubleWithoutDropout(TorchFunctionMode):
