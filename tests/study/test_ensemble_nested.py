@@ -29,14 +29,12 @@ def deposit(rows):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fits, "MEMORY", Memory(None))
         patch.setattr("zcp.ensemble.candidates.TREES", 10)
-        patch.setattr("zcp.ensemble.candidates.FEW", 10)
         return nested.study(rows, COSTS, 2, 2, keep=False)
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr("zcp.ensemble.candidates.TREES", 10)
-    monkeypatch.setattr("zcp.ensemble.candidates.FEW", 10)
 
 
 def test_no_choice_depends_on_the_outer_test_rows(rows):
@@ -54,7 +52,7 @@ def test_no_choice_depends_on_the_outer_test_rows(rows):
 @pytest.mark.parametrize("model", CANDIDATES)
 def test_every_candidate_orders_the_networks_of_a_cell(rows, model):
     features = sorted([*ORDER, *(name for name in rows.features if "=" in name)])
-    leaf = {"min_child_weight": 5} if model == "XGBoost" else {"min_samples_leaf": 5}
+    leaf = {"min_samples_leaf": 5}
     chosen = {"features": features, "model": model, "hyperparameters": leaf}
     cells = nested.measure_in(rows, "GreenFactory", chosen, 0, calibrate=False)["cells"]
     assert np.mean([cell["kendall"] for cell in cells]) > 0.6

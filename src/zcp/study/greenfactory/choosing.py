@@ -46,7 +46,7 @@ class Choice(NamedTuple):
         features: columns of `choose_columns`, in alphabetical order; the dataset's are among them.
         model: name of a candidate.
         hyperparameters: of it, those that are fixed included.
-        kendall: mean over the cells on the rows that it was judged on, of the small model of the search.
+        kendall: mean over the cells on the rows that it was judged on.
         rmse: percent, the same.
         seconds: of one core, for all this.
         steps: of the elimination: count, dropped, kendall, rmse.
@@ -133,7 +133,7 @@ def _draw(examples: Examples, features: pd.DataFrame, seed: int) -> _Judge:
 
 
 def _first_model(seed: int) -> Any:
-    return CANDIDATES[FIRST_MODEL].build_small(FIRST, seed)
+    return CANDIDATES[FIRST_MODEL].build(FIRST, seed)
 
 
 def _most_telling(
@@ -178,7 +178,7 @@ def _search(judge: _Judge, features: Sequence[str], trials: int, seed: int) -> o
 
     def rank(trial: optuna.Trial) -> float:
         candidate = CANDIDATES[trial.suggest_categorical("model", list(CANDIDATES))]
-        found = judge(candidate.build_small(candidate.suggest(trial), seed), features)
+        found = judge(candidate.build(candidate.suggest(trial), seed), features)
         for name, value in found.items():
             trial.set_user_attr(name, value)
         return found["kendall"]
