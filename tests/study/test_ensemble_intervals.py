@@ -25,11 +25,21 @@ def deposit(rows):
         return intervals.study(rows, "extra trees", FOUND, [0, 1])
 
 
-def test_coverage_is_what_was_promised(deposit):
+def test_coverage_is_what_was_promised(monkeypatch):
+    monkeypatch.setattr("zcp.ensemble.candidates.TREES", 10)
+    # Of few networks the coverage is far from the promise by chance: some 130 rows may be off by .1.
+    many = make_examples(1_500)
+    found = intervals.evaluate(many, "extra trees", FOUND, 0)
+    for (_, level), cells in found.groupby(["method", "level"]):
+        tested = cells["n"].sum()
+        # Both the test rows and the calibration residuals are a sample.
+        error = np.sqrt(level * (1 - level) * (1 / tested + 1 / (len(many) - tested)))
+        assert np.average(cells["coverage"], weights=cells["n"]) == pytest.approx(level, abs=3 * error)
+
+
+def test_a_higher_level_is_wider(deposit):
     summary = deposit.tables["summary"]
     assert len(summary) == 3 * 3 * 6
-    for level, found in summary.groupby("level")["coverage"]:
-        assert found.mean() == pytest.approx(level, abs=0.08)  # some 230 rows of 38 networks
     wide = summary.pivot_table(index="method", columns="level", values="width")
     assert (wide.diff(axis=1).iloc[:, 1:] > 0).all(axis=None)
 

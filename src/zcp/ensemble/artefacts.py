@@ -43,8 +43,6 @@ TRUSTED = (
     "zcp.ensemble.transforms.accuracy_from",
     "sklearn.tree._tree.Tree",
     "sklearn.utils._bunch.Bunch",
-    "xgboost.core.Booster",
-    "xgboost.sklearn.XGBRegressor",
     "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn._loss.loss.HalfSquaredError",
