@@ -12,7 +12,6 @@ from zcp.errors import InputError
 from zcp.formulas import read_formulas
 from zcp.paths import RESULTS
 from zcp.proxies.registry import get_proxy, list_proxies
-from zcp.study import results
 from zcp.study.catalogue import GROUPS, reads
 from zcp.study.headline import Sources, headline
 from zcp.study.house import rooms, write_ways

@@ -4,7 +4,7 @@ The number that comes first is that of networks which no choice has seen, by `zc
 What is of other rows, or chosen on them, says so.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -27,35 +27,37 @@ BASELINES = (*TO_BEAT, "params")
 TAU = ["kendall", "kendall_low", "kendall_high"]
 CELLS = [f"{space} {dataset}" for space in SPACES for dataset in DATASETS]
 LEAD = (
-    "On networks of NATS-Bench that no choice has seen, under any of their names, zero-cost proxies together rank "
-    "accuracies with a Kendall correlation of **{tau}** on average over {cells} cells of search space and dataset "
-    "(GreenFactory; mean and 95 percent interval over {splits} splits). The best single proxy of each cell, chosen "
-    "on training rows, has {single}, the unfitted mean of all proxies' ranks {ranks}, the number of parameters "
-    "{params}; the difference to the best of these is {gain}."
+    "On networks of NATS-Bench that no choice has seen, under any of their names, zero-cost proxies together"
+    " rank accuracies with a Kendall correlation of **{tau}** on average over {cells} cells of search space "
+    "and dataset (GreenFactory; mean and 95 percent interval over {splits} splits). The best single proxy of"
+    " each cell, chosen on training rows, has {single}, the unfitted mean of all proxies' ranks {ranks}, the"
+    " number of parameters {params}; the difference to the best of these is {gain}."
 )
 SHIPS = "- **What ships.** {models} {{doc}}`notebooks/11_prediction` has every cell."
 REACHED = (
-    "- **What can be reached.** In the topology space seed noise would let a perfect predictor reach {ceiling}; "
-    "GreenFactory has {tss} there. In the size space nothing was trained twice, and there is only a bound: a "
-    "model of the widths alone reaches {bound}, so the ceiling is at least that; GreenFactory has {sss}."
+    "- **What can be reached.** In the topology space seed noise would let a perfect predictor reach "
+    "{ceiling}; GreenFactory has {tss} there. In the size space nothing was trained twice, and there is only"
+    " a bound: a model of the widths alone reaches {bound}, so the ceiling is at least that; GreenFactory "
+    "has {sss}."
 )
 COPIES = (
-    "- **What copies are worth.** With rows over-sampled before the split, a reading of the paper, the forest of "
-    "{{doc}}`notebooks/04_tuning` has {stratified}; with every leak closed, {clean}. Copies of rows add {copies}, "
-    "all leaks together {leaked}, and the changed mixture of accuracies, which is no leak, {mixture}."
+    "- **What copies are worth.** With rows over-sampled before the split, a reading of the paper, the "
+    "forest of {{doc}}`notebooks/04_tuning` has {stratified}; with every leak closed, {clean}. Copies of "
+    "rows add {copies}, all leaks together {leaked}, and the changed mixture of accuracies, which is no "
+    "leak, {mixture}."
 )
 PAPER = (
-    "- **Against the paper.** With rows split at random that forest has {ours}, and {{cite}}"
-    "`cortes2025greenfactory` prints {paper}, on average over the cells; {rows} of the paper's values lie inside "
-    "our 95 percent intervals if it split rows, {networks} if it split networks. Of its values of single proxies "
-    "{sss} lie inside in the size space; in the topology space {late} for the full training, and {early} for the "
-    "one of 12 epochs."
+    "- **Against the paper.** With rows split at random that forest has {ours}, and "
+    "{{cite}}`cortes2025greenfactory` prints {paper}, on average over the cells; {rows} of the paper's "
+    "values lie inside our 95 percent intervals if it split rows, {networks} if it split networks. Of its "
+    "values of single proxies {sss} lie inside in the size space; in the topology space {late} for the full "
+    "training, and {early} for the one of 12 epochs."
 )
 CAPTION = (
-    "Kendall correlation with test accuracy. *Outer test*: networks that no choice has seen, about {n:.0f} a "
-    "cell, mean of {splits} splits. *Random rows*: the paper's way, absolute; features and forest were chosen on "
-    "rows of the same collection, and a network's other rows may be in training. Compare the first row with the "
-    "baselines below it, and with what sees the architecture alone."
+    "Kendall correlation with test accuracy. *Outer test*: networks that no choice has seen, about {n:.0f} a"
+    " cell, mean of {splits} splits. *Random rows*: the paper's way, absolute; features and forest were "
+    "chosen on rows of the same collection, and a network's other rows may be in training. Compare the first"
+    " row with the baselines below it, and with what sees the architecture alone."
 )
 
 
@@ -86,7 +88,8 @@ class Sources(NamedTuple):
             InputError: if one is missing or damaged.
         """
         names = ("nested-test", "leaks-test", "ceiling-test", "evaluation-test", "evaluation-test_12ep")
-        return cls(*(results.read(name, folder) for name in names), models)
+        nested, chain, ceiling, evaluation, short = (results.read(name, folder) for name in names)
+        return cls(nested, chain, ceiling, evaluation, short, models)
 
 
 def headline(sources: Sources) -> Iterator[str]:
@@ -129,21 +132,22 @@ def _lead(nested: results.Deposit, outer: pd.DataFrame) -> str:
     gain = gains[(gains["name"] == OURS) & (gains["over"] == best) & (gains["space"] == "all")]
     if gain.empty:
         raise InputError(f"{nested.name} does not compare {OURS} with {best}")
-    told = {name: _tell(whole.loc[name, TAU]) for name in BASELINES}
+    told = {name: _tell(whole, name, TAU) for name in BASELINES}
     return LEAD.format(
-        tau=_tell(whole.loc[OURS, TAU]),
+        tau=_tell(whole, OURS, TAU),
         cells=outer.shape[1],
         splits=len(nested.settings["seeds"]),
         single=told["best proxy"],
         ranks=told["mean of ranks"],
         params=told["params"],
-        gain=_tell(gain[["difference", "low", "high"]].iloc[0], "+"),
+        gain=_tell(gain.set_index("name"), OURS, ["difference", "low", "high"], "+"),
     )
 
 
-def _tell(found: "pd.Series[float]", sign: str = "") -> str:
-    """Return a mean and the ends of its interval in two decimals."""
-    value, low, high = (f"{results.finite(float(each), str(found.index[0])):{sign}.2f}" for each in found)
+def _tell(table: pd.DataFrame, name: str, columns: Sequence[str], sign: str = "") -> str:
+    """Return a mean and the ends of its interval, three columns of a row, in two decimals."""
+    found = [results.finite(float(table[column][name]), f"{column} of {name}") for column in columns]
+    value, low, high = (f"{each:{sign}.2f}" for each in found)
     return f"{value} [{low}, {high}]"
 
 
@@ -165,7 +169,7 @@ def _reached(ceiling: results.Deposit, outer: pd.DataFrame) -> str:
 def _copies(deposit: results.Deposit) -> str:
     worth = leaks.decompose(deposit.tables["cells"]).query("metric == 'kendall'").set_index("leak")
     added = {
-        name: _tell(worth.loc[leak, ["mean", "low", "high"]], "+")
+        name: _tell(worth, leak, ["mean", "low", "high"], "+")
         for name, leak in (("copies", "copies of a row"), ("leaked", "all leaks"), ("mixture", leaks.MIXTURE))
     }
     taus = deposit.tables["summary"].groupby("scheme")["kendall"].mean()
@@ -177,7 +181,7 @@ def _paper(sources: Sources) -> str:
         compare_evaluation(each.tables["summary"]).query("data == 'random' and metric == 'abs_kendall'")
         for each in (sources.evaluation, sources.short)
     )
-    mine = {reading: part for reading, part in late[late["name"] == OURS].groupby("reading")}
+    mine = dict(iter(late[late["name"] == OURS].groupby("reading")))
     return PAPER.format(
         ours=f"{mine['rows']['ours'].mean():.2f}",
         paper=f"{mine['rows']['paper'].mean():.2f}",
@@ -217,10 +221,10 @@ def _table(sources: Sources, outer: pd.DataFrame) -> Iterator[str]:
 
 def _their_way(evaluation: results.Deposit) -> Mapping[str, "pd.Series[float]"]:
     """Return our forest under the paper's protocol, and the paper's values."""
-    ours = arrange(evaluation.tables["summary"], "random").reindex(columns=CELLS).loc[OURS]
+    ours = arrange(evaluation.tables["summary"], "random").reindex(columns=CELLS).T[OURS]
     twin = compare_evaluation(evaluation.tables["summary"])
     twin = twin.query("reading == 'rows' and data == 'random' and metric == 'abs_kendall' and name == @OURS")
-    paper = arrange(twin, "random", "paper").reindex(columns=CELLS).loc[OURS]
+    paper = arrange(twin, "random", "paper").reindex(columns=CELLS).T[OURS]
     return {OURS: ours, f"*{OURS}, the paper*": paper}
 
 

@@ -1,4 +1,4 @@
-"""What ships, what it is worth and on what; and what does not ship, and why. All of it is read from the cards."""
+"""What ships, what it is worth and on what; and what does not ship, and why: read from the cards."""
 
 from pathlib import Path
 
@@ -64,9 +64,9 @@ def tell(name: str, found: Card | str) -> str:
     beside = [f"{other} {_mean([cell.baselines[other] for cell in cells]):.2f}" for other in TO_BEAT]
     sees = sum("=" not in feature for feature in found.features)
     return (
-        f"`{name}` is a model of the kind {found.card.model}, sees {sees} proxies and the dataset, and was fitted "
-        f"on {found.card.rows:,} rows. On networks that no choice has seen it has a Kendall correlation of "
-        f"{mean:.2f} on average over the cells, at least {least:.2f} in each ({', '.join(beside)} on average)."
+        f"`{name}` is a model of the kind {found.card.model}, sees {sees} proxies and the dataset, and was "
+        f"fitted on {found.card.rows:,} rows. On networks that no choice has seen its Kendall correlation is "
+        f"{mean:.2f} on average over the cells, at least {least:.2f} in each ({', '.join(beside)})."
     )
 
 
