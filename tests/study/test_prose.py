@@ -19,7 +19,7 @@ cases = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 #: What is no prose, and what stands for it; the order matters.
 SKIPPED = {
     r"(?ms)^ *(`{3,})(\w+|\{math\}) *\n.*?^ *\1": "",  # listings and formulas
-    r"(?s)<!-- from (\w+) -->.*?<!-- end -->": "",  # written by code, see `test_docs`
+    r"(?s)<!-- from (\w+) -->.*?<!-- end -->": "",  # written by code, see `test_marks`
     r"(?m)^ *(`{3,}|:{3,})(\{[\w:]+\})?": "",  # fences of directives
     r"(?m)^ *:\w+: .*$": "",  # and their options
     r"\{:[^}]*\}": "",  # formats
