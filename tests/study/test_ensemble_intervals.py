@@ -12,6 +12,10 @@ from zcp.study.results import Deposit, DisagreementError
 FOUND = {"max_features": 0.8, "min_samples_leaf": 1}
 
 
+def choose(rows):
+    return {"features": list(rows.features), "model": "extra trees", "hyperparameters": FOUND}
+
+
 @pytest.fixture(scope="module")
 def rows():
     return make_examples(120)
@@ -22,7 +26,7 @@ def deposit(rows):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fits, "MEMORY", Memory(None))
         patch.setattr("zcp.ensemble.candidates.TREES", 10)
-        return intervals.study(rows, "extra trees", FOUND, [0, 1])
+        return intervals.study(rows, {0: choose(rows), 1: choose(rows)})
 
 
 def test_coverage_is_what_was_promised(monkeypatch):
@@ -82,7 +86,7 @@ def test_difficulty_is_the_mean_error_of_neighbours(rows, monkeypatch):
 def test_a_model_that_is_worse_gets_wider_intervals(rows, deposit, monkeypatch):
     monkeypatch.setattr("zcp.ensemble.candidates.TREES", 10)
     blind = dataclasses.replace(rows, features=rows.features[["naswot"]])
-    found = intervals.evaluate(blind, "extra trees", FOUND, 0)
+    found = intervals.evaluate(blind, choose(blind), 0)
     keys = ["method", "level", "space", "dataset"]
     widths = found.set_index(keys)["width"], deposit.tables["summary"].set_index(keys)["width"]
     assert (widths[0] > 1.5 * widths[1]).mean() > 0.9

@@ -31,6 +31,8 @@ from zcp.statistics.seeding import seed_for
 Positions = NDArray[np.intp]
 BINS = 5
 HELD_OUT = 0.15  # share of the validation rows, and of the test rows
+#: Test rows for each row of training and validation, and for each of training alone.
+TEST_TO_SEEN, TEST_TO_TRAINING = HELD_OUT / (1 - HELD_OUT), HELD_OUT / (1 - 2 * HELD_OUT)
 
 
 class Split(NamedTuple):

@@ -23,15 +23,17 @@ from zcp.study.greenfactory.published import ENSEMBLES
 from zcp.study.greenfactory.summaries import arrange
 
 OURS = "GreenFactory"
-BASELINES = (*TO_BEAT, "params")
+TURNED = "mean of ranks, turned"
+BASELINES = (*TO_BEAT, TURNED, "params")
 TAU = ["kendall", "kendall_low", "kendall_high"]
 CELLS = [f"{space} {dataset}" for space in SPACES for dataset in DATASETS]
 LEAD = (
     "On networks of NATS-Bench that no choice has seen, under any of their names, zero-cost proxies together"
     " rank accuracies with a Kendall correlation of **{tau}** on average over {cells} cells of search space "
     "and dataset (GreenFactory; mean and 95 percent interval over {splits} splits). The best single proxy of"
-    " each cell, chosen on training rows, has {single}, the unfitted mean of all proxies' ranks {ranks}, the"
-    " number of parameters {params}; the difference to the best of these is {gain}."
+    " each cell, chosen on training rows, has {single}, the unfitted mean of all proxies' ranks {ranks}, or "
+    "{turned} if training rows tell its directions, the number of parameters {params}; the difference to the "
+    "best of these is {gain}."
 )
 SHIPS = "- **What ships.** {models} {{doc}}`notebooks/11_prediction` has every cell."
 REACHED = (
@@ -139,6 +141,7 @@ def _lead(nested: results.Deposit, outer: pd.DataFrame) -> str:
         splits=len(nested.settings["seeds"]),
         single=told["best proxy"],
         ranks=told["mean of ranks"],
+        turned=told[TURNED],
         params=told["params"],
         gain=_tell(gain.set_index("name"), OURS, ["difference", "low", "high"], "+"),
     )

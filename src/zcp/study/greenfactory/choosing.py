@@ -120,15 +120,18 @@ def _tabulate(study: optuna.Study) -> list[dict[str, Any]]:
 
 
 def _draw(examples: Examples, features: pd.DataFrame, seed: int) -> _Judge:
-    """Return a sample of rows to fit and one to judge on; no network is in both under any of its names."""
+    """Return a sample of rows to fit and one to judge on; no network is in both under any of its names.
+
+    Judged is one name of a network: some have dozens, and would decide alone.
+    """
     classes = name_classes(examples.labels)
     order = np.random.default_rng(seed_for("rows of a choice", seed)).permutation(sorted(classes.unique()))
     place = classes.map({name: at for at, name in enumerate(order)}).to_numpy().argsort(kind="stable")
     counts = np.cumsum(classes.value_counts().loc[order].to_numpy())
     first = counts[np.searchsorted(counts, min(FITTED, 2 * len(classes) // 3))]
-    last = counts[np.searchsorted(counts, min(first + JUDGED, len(classes)))]
-    fit, held = np.sort(place[:first]), np.sort(place[first:last])
     accuracy, cells = examples.accuracy.to_numpy(), examples.labels[CELL].agg(" ".join, axis=1).to_numpy(str)
+    again = pd.DataFrame({"class": classes.to_numpy(), "cell": cells}).iloc[place[first:]].duplicated()
+    fit, held = np.sort(place[:first]), np.sort(place[first:][~again][:JUDGED])
     return _Judge(features.iloc[fit], accuracy[fit], features.iloc[held], accuracy[held], cells[held])
 
 

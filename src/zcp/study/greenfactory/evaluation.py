@@ -26,6 +26,7 @@ from zcp.analysis.scores import sign_of, usable
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.features import ONE_HOT
 from zcp.ensemble.splits import COPIED_FIRST, split
+from zcp.spaces.isomorphism import name_classes
 from zcp.study.agreement import agree
 from zcp.study.greenfactory.fits import run_plan
 from zcp.study.greenfactory.hyperparameters import build_tuned
@@ -82,14 +83,14 @@ def turned_scores(examples: Examples) -> dict[str, np.ndarray]:
 
 
 def measure(
-    test: Examples, predicted: Mapping[str, np.ndarray], resamples: Resamples | None = None
+    test: Examples, predicted: Mapping[str, np.ndarray], weights: np.ndarray | None = None
 ) -> pd.DataFrame:
     """Measure every proxy and these predictions in each cell.
 
     Args:
         test: the test rows.
         predicted: accuracies by ensemble, percent, shape (rows,).
-        resamples: of the architectures; no intervals where None.
+        weights: of the test rows in each resample, shape (resamples, rows); no intervals where None.
 
     Returns:
         name (proxy or ensemble), space, dataset, n (test rows of the cell), failed (scores that are not
@@ -102,11 +103,10 @@ def measure(
     for (space, dataset), cell in test.labels.reset_index(drop=True).groupby(CELL):
         rows = cell.index.to_numpy()
         for name, value in columns.items():
-            row = {"name": name, "space": space, "dataset": dataset}
+            row: dict[str, Any] = {"name": name, "space": space, "dataset": dataset}
             row |= _measure(value[rows], accuracies[rows], name in predicted)
-            if resamples is not None and name in predicted:
-                weights = resamples.weigh(test.architectures.iloc[rows])
-                row["resampled"] = _resample(value[rows], accuracies[rows], weights, is_prediction=True)
+            if weights is not None and name in predicted:
+                row["resampled"] = _resample(value[rows], accuracies[rows], weights[:, rows], True)
             found.append(row)
     return pd.DataFrame(found)
 
@@ -190,7 +190,10 @@ def _evaluate_unit(
     test = examples.take(parts.test)
     models = {name: ensemble.fit(examples, parts.train, seed) for name, ensemble in ensembles.items()}
     predicted = {name: ensembles[name].predict(model, test) for name, model in models.items()}
-    cells = measure(test, predicted, Resamples(examples.architectures)).assign(scheme=scheme, seed=seed)
+    # What the split draws at random is what a resample draws: with all its names, where these stay together.
+    units = name_classes(examples.labels) if scheme == "isomorphic" else examples.architectures
+    weights = Resamples(units).weigh(units.iloc[parts.test])
+    cells = measure(test, predicted, weights).assign(scheme=scheme, seed=seed)
     shares = [
         {"scheme": scheme, "seed": seed, "ensemble": name, "feature": feature, "importance": float(share)}
         for name, model in models.items()

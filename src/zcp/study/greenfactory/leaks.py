@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
 
 from zcp.analysis.metrics import kendall, rmse
+from zcp.analysis.over_splits import interval_over_splits
 from zcp.ensemble.examples import Examples
-from zcp.ensemble.splits import split
+from zcp.ensemble.splits import TEST_TO_TRAINING, split
 from zcp.spaces.isomorphism import name_classes
 from zcp.study.agreement import agree
 from zcp.study.greenfactory.evaluation import CELL, Ensemble
@@ -90,9 +90,9 @@ def decompose(cells: pd.DataFrame) -> pd.DataFrame:
     """Return what each step adds on average over the cells, with the interval over seeds.
 
     Returns:
-        leak, is_leak (False for `MIXTURE`), metric, mean, low, high (95 percent, Student's t over the seeds'
-        means; NaN for one seed), seeds. The steps of a metric sum to the whole, of which the last row tells
-        (`all leaks`, without the mixture).
+        leak, is_leak (False for `MIXTURE`), metric, mean, low, high (95 percent interval over splits, see
+        `zcp.analysis.over_splits`; NaN for one seed), seeds. The steps of a metric sum to the whole, of which
+        the last row tells (`all leaks`, without the mixture).
     """
     wide = cells.groupby(["scheme", "seed"])[list(METRICS)].mean().unstack("scheme")
     rows = []
@@ -100,9 +100,9 @@ def decompose(cells: pd.DataFrame) -> pd.DataFrame:
         gains = {leak.leak: wide[metric, leak.with_leak] - wide[metric, leak.without] for leak in LEAKS}
         gains["all leaks"] = sum(gain for name, gain in gains.items() if name != MIXTURE)
         for name, gain in gains.items():
-            half = t.ppf(0.975, len(gain) - 1) * gain.std() / np.sqrt(len(gain)) if len(gain) > 1 else np.nan
+            low, high = interval_over_splits(gain, TEST_TO_TRAINING)
             row = {"leak": name, "is_leak": name != MIXTURE, "metric": metric, "mean": gain.mean()}
-            rows.append(row | {"low": gain.mean() - half, "high": gain.mean() + half, "seeds": len(gain)})
+            rows.append(row | {"low": low, "high": high, "seeds": len(gain)})
     return pd.DataFrame(rows)
 
 

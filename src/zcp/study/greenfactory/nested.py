@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from zcp.analysis.metrics import SEARCH, kendall, rmse
+from zcp.analysis.scores import lowest
 from zcp.ensemble.candidates import CANDIDATES
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.region import measure as measure_region
@@ -33,7 +34,7 @@ from zcp.study.greenfactory.choosing import (
 )
 from zcp.study.greenfactory.fits import run_plan
 from zcp.study.greenfactory.intervals import residuals_out_of_fold, widths
-from zcp.study.greenfactory.populations import mean_of_ranks, vote
+from zcp.study.greenfactory.populations import larger_is_better, mean_of_ranks, vote
 from zcp.study.greenfactory.verdicts import compare, summarise
 from zcp.study.results import Deposit, compare_all
 
@@ -147,31 +148,36 @@ def _measure(
 def baselines(examples: Examples, seed: int) -> list[dict[str, Any]]:
     """Measure on the test part what needs no search; it knows accuracies of the training part only.
 
-    That is the parameters; of each cell the proxy that correlates most with the training rows' accuracies,
-    with its sign; the mean of ranks and the vote; and the cell's mean accuracy, which orders nothing.
+    That is the parameters; the mean of ranks, in documented directions and in those of the training rows; of
+    each cell the proxy that ranks the training rows best, in its better direction; the vote; and the cell's
+    mean accuracy, which orders nothing.
     """
     training, test = outer(examples, seed)
-    seen, held = examples.take(training), examples.take(test)
-    ranked = {"mean of ranks": mean_of_ranks(examples), "vote": vote(examples)}
+    seen, held, documented = examples.take(training), examples.take(test), larger_is_better(examples)
+    turned, best, means = documented.copy(), np.zeros(len(test)), np.zeros(len(test))
+    for cell, known in seen.labels.reset_index(drop=True).groupby(CELL):
+        at = training[known.index]
+        rows = examples.labels[CELL].eq(cell).all(axis=1).to_numpy()
+        accuracy, top = examples.accuracy.to_numpy()[at], ("", -2.0)
+        for name, column in documented.items():
+            ways = {sign: np.nan_to_num(kendall(sign * column.to_numpy()[at], accuracy)) for sign in (1, -1)}
+            sign = max(ways, key=lambda way: ways[way])
+            turned.loc[rows, name] = lowest(sign * column[rows])
+            top = max(top, (str(name), ways[sign]), key=lambda found: found[1])
+        asked = rows[test]
+        best[asked], means[asked] = turned[top[0]].to_numpy()[test][asked], accuracy.mean()
+    ranked = {
+        "mean of ranks": mean_of_ranks(documented, examples.labels),
+        "mean of ranks, turned": mean_of_ranks(turned, examples.labels),
+        "vote": vote(examples),
+    }
     values = {name: score.to_numpy()[test] for name, score in ranked.items() if score is not None}
     if "params" in held.features:
         values["params"] = held.features["params"].to_numpy()
-    best, means = np.zeros(len(test)), np.zeros(len(test))
-    for cell, known in seen.labels.reset_index(drop=True).groupby(CELL):
-        at = held.labels[CELL].eq(cell).all(axis=1).to_numpy()
-        accuracy = seen.accuracy.to_numpy()[known.index]
-        taus = {
-            name: kendall(column.to_numpy()[known.index], accuracy)
-            for name, column in seen.features.items()
-            if "=" not in str(name)
-        }
-        top = max(taus, key=lambda name: np.nan_to_num(abs(taus[name])))
-        best[at] = np.sign(taus[top]) * held.features[top].to_numpy()[at]
-        means[at] = accuracy.mean()
-    rows = _measure(held, means, "mean of the cell", seed, accuracies=True)
+    found = _measure(held, means, "mean of the cell", seed, accuracies=True)
     for name, scores in {**values, "best proxy": best}.items():
-        rows += _measure(held, scores, name, seed, accuracies=False)
-    return rows
+        found += _measure(held, scores, name, seed, accuracies=False)
+    return found
 
 
 def study(

@@ -26,7 +26,8 @@ def summarise(cells: pd.DataFrame, alone: pd.DataFrame | None = None) -> pd.Data
         scheme, name, space, dataset, those of `METRICS` and `SEARCH`, abs_kendall_std (over the seeds of an
         ensemble), n (test rows), failed, seeds, rows (that the rank correlations are over),
         `<metric>_low` and `<metric>_high` (95 percent interval of the mean over seeds, by the bootstrap over
-        architectures). Rank correlations of proxies are those of `alone`, which no seed splits.
+        architectures, or over their isomorphism classes where these are split). Rank correlations of proxies
+        are those of `alone`, which no seed splits.
     """
     keys = ["scheme", "name", *CELL]
     means = {metric: (metric, "mean") for metric in [*METRICS, *SEARCH]}

@@ -6,12 +6,10 @@ import pandas as pd
 
 from zcp.analysis.over_splits import interval_over_splits
 from zcp.ensemble.cards import TO_BEAT
-from zcp.ensemble.splits import HELD_OUT
+from zcp.ensemble.splits import TEST_TO_SEEN
 from zcp.study.results import Deposit
 
 CELL = ["space", "dataset"]
-#: Test rows for each training row.
-RATIO = HELD_OUT / (1 - HELD_OUT)
 #: Measure -> the least and the largest value that it can have.
 RANGES = {"kendall": (-1.0, 1.0), "rmse": (0.0, float("inf"))}
 
@@ -35,7 +33,7 @@ def summarise(cells: pd.DataFrame) -> pd.DataFrame:
         row: dict[str, Any] = dict(zip(["name", *CELL], key, strict=True))
         row |= {"splits": len(mine), **{measure: mine[measure].mean() for measure in measures}}
         for measure, bounds in RANGES.items():
-            low, high = interval_over_splits(mine[measure], RATIO, *bounds)
+            low, high = interval_over_splits(mine[measure], TEST_TO_SEEN, *bounds)
             row |= {f"{measure}_low": low, f"{measure}_high": high}
         rows.append(row)
     return pd.DataFrame(rows)
@@ -52,7 +50,7 @@ def compare(cells: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
     for name in names:
         for other in wide.columns.drop(name):
             for key, mine in (wide[name] - wide[other]).groupby(CELL, sort=False):
-                low, high = interval_over_splits(mine, RATIO, -2.0, 2.0)
+                low, high = interval_over_splits(mine, TEST_TO_SEEN, -2.0, 2.0)
                 verdict = "better" if low > 0 else "worse" if high < 0 else "open"
                 row = {"name": name, "over": other, **dict(zip(CELL, key, strict=True))}
                 row |= {"difference": mine.mean(), "low": low, "high": high, "verdict": verdict}

@@ -36,7 +36,6 @@ from zcp.study.greenfactory import (
     leaks,
     learning_curves,
     nested,
-    release,
     selection,
     transfer,
     tuning,
@@ -100,8 +99,7 @@ def _evaluation(target: str) -> Found:
 
 
 def _intervals(target: str) -> Found:
-    picked = nested.read_choice(results.read(f"nested-{target}"), "GreenFactory", 0)["features"]
-    return intervals.check(release.restrict(_whole(target), picked), results.read(f"intervals-{target}"))
+    return intervals.check(_whole(target), results.read(f"intervals-{target}"))
 
 
 def _nested(target: str) -> Found:
