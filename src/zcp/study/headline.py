@@ -40,7 +40,7 @@ REACHED = (
     "- **What can be reached.** In the topology space seed noise would let a perfect predictor reach "
     "{ceiling}; GreenFactory has {tss} there. In the size space nothing was trained twice, and there is only"
     " a bound: a model of the widths alone reaches {bound}, so the ceiling is at least that; GreenFactory "
-    "has {sss}."
+    "has {sss}. Ceiling and bound are of the complete spaces."
 )
 COPIES = (
     "- **What copies are worth.** With rows over-sampled before the split, a reading of the paper, the "
