@@ -121,7 +121,8 @@ def check(examples: Examples, deposit: Deposit) -> dict[str, pd.DataFrame]:
         The compared rows by table.
 
     Raises:
-        DisagreementError: if a count or a choice differs, or another value by more than its measured tolerance.
+        DisagreementError: if a count or a choice differs, or another value by more than its measured
+            tolerance.
     """
     every, halves = correlate(examples, deposit.settings["seeds"][:1])
     keys, counts, measured = [*CELL, "kind", "name"], ["n", "left_out"], ["spearman"]
