@@ -46,8 +46,10 @@ def _of_proxies(deposit: Deposit) -> pd.DataFrame:
 
 
 def _means(deposit: Deposit) -> pd.DataFrame:
-    means = _of_ensembles(deposit).groupby(["scheme", "name"])[summaries.METRICS].mean().reset_index()
-    return means.melt(["scheme", "name"], var_name="metric", value_name="mean")
+    groups = _of_ensembles(deposit).groupby(["scheme", "name"])[summaries.METRICS]
+    means = groups.agg(lambda values: values.mean(skipna=False)).reset_index()
+    # One cell without an order has no mean over the cells.
+    return means.melt(["scheme", "name"], var_name="metric", value_name="mean").dropna()
 
 
 def _ceilings(deposit: Deposit) -> pd.DataFrame:
