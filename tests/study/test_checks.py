@@ -4,6 +4,8 @@ import json
 import re
 from unittest.mock import patch
 
+import checking_ensembles  # noqa: F401 - enters its cases
+import checking_proxies  # noqa: F401
 import numpy as np
 import pytest
 from checking import CASES, FITTING, INFORMS, small
@@ -60,7 +62,12 @@ def change(deposit: Deposit, places: list[tuple[str, str, dict]]) -> Deposit:
     return Deposit(deposit.name, deposit.settings, tables, deposit.provenance)
 
 
-@pytest.mark.parametrize("name", CASES)
+# Networks are scored or trained for these.
+HEAVY = ("coverage.check", "decay.retrain", "perturbation.check")
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in HEAVY)) for name in CASES]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_one_changed_value_of_each_column_is_noticed(name):
     case = CASES[name]()
     places = compared(case.run(case.deposit, case.features))
