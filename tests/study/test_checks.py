@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from unittest.mock import patch
 
 import checking_ensembles  # noqa: F401 - enters its cases
@@ -37,6 +38,9 @@ def called_by_pages():
 
 def test_every_check_of_a_page_is_shown_a_wrong_input():
     assert called_by_pages() == {*CASES, *ELSEWHERE}
+    for name, module in ELSEWHERE.items():
+        text = Path(__file__).with_name(f"{module}.py").read_text()
+        assert f"{name.split('.')[1]}(" in text and "DisagreementError" in text
 
 
 def compared(found) -> list[tuple[str, str, dict]]:
