@@ -48,7 +48,8 @@ def describe(space: str) -> Values:
         logarithms: Values = np.log2(table[WIDTH_COLUMNS].to_numpy())
         return logarithms
     edges = table[CELL_COLUMNS].to_numpy().reshape(-1, len(EDGES), len(OPERATIONS))
-    return edges.argmax(axis=2).astype(np.float64)
+    operations: Values = edges.argmax(axis=2).astype(np.float64)
+    return operations
 
 
 def build_describer(space: str) -> Any:

@@ -188,7 +188,7 @@ def ceilings_of(deposit: Deposit, metric: str = "kendall") -> pd.Series:
 
 def bounds_of(deposit: Deposit, metric: str = "kendall") -> pd.Series:
     """Return what the ceiling of each cell (`space dataset`) is at least; for the RMSE, at most."""
-    means = deposit.tables["bounds"].groupby(CELL, as_index=False)[metric].mean()
+    means = deposit.tables["bounds"].groupby(CELL, as_index=False)[[metric]].mean()
     return _by_cell(means, metric, "at most" if metric == "rmse" else "at least")
 
 

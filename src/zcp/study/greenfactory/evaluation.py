@@ -106,7 +106,9 @@ def measure(
             row |= _measure(value[rows], accuracies[rows], name in predicted)
             if resamples is not None and name in predicted:
                 weights = resamples.weigh(test.architectures.iloc[rows])
-                row["resampled"] = _resample(value[rows], accuracies[rows], weights, is_prediction=True)
+                row["resampled"] = _resample(  # type: ignore[assignment]
+                    value[rows], accuracies[rows], weights, is_prediction=True
+                )
             found.append(row)
     return pd.DataFrame(found)
 

@@ -77,7 +77,7 @@ def _ranks_in_cells(values: T, labels: pd.DataFrame) -> T:
 
 def _is_foreign(examples: Examples, left_out: str) -> np.ndarray:
     """Return which rows are of the space or dataset that is left out, shape (rows,)."""
-    return examples.labels[CELL].eq(left_out).any(axis=1).to_numpy()
+    return examples.labels[CELL].eq(left_out).any(axis=1).to_numpy()  # type: ignore[arg-type]
 
 
 def _fit_and_measure(
