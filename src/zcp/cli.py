@@ -218,7 +218,8 @@ def predict(
     The network is an architecture of a benchmark (--space and --arch) or one of your own (--network).
     """
     from zcp.ensemble.artefacts import read
-    from zcp.ensemble.prediction import load_network, predict_architecture, predict_network
+    from zcp.ensemble.own_network import load_network
+    from zcp.ensemble.prediction import predict_architecture, predict_network
     from zcp.spaces.base import index_or_string
 
     if (network is None) == (arch is None) or (arch is not None and space is None):

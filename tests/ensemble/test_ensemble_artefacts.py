@@ -10,9 +10,10 @@ from ensembles import FEATURES, FOUND, ORIGIN, SETTINGS, make_artefact, make_mea
 from torch import nn
 
 from zcp.ensemble import artefacts
-from zcp.ensemble.artefacts import quantiles, rank_in_population, read, write
+from zcp.ensemble.artefacts import read, write
 from zcp.ensemble.candidates import CANDIDATES, build_released
 from zcp.ensemble.cards import seal
+from zcp.ensemble.population import quantiles, rank_in_population
 from zcp.errors import InputError
 from zcp.proxies.population import AZ_NAS_PARTS
 

@@ -11,7 +11,7 @@ from torch import nn
 
 import zcp
 from zcp.collect import Settings, score_row
-from zcp.ensemble import artefacts, prediction
+from zcp.ensemble import artefacts, own_network, prediction
 from zcp.ensemble.artefacts import read, write
 from zcp.ensemble.estimators import GreenFactory
 from zcp.errors import InputError
@@ -185,7 +185,7 @@ def own_module(tmp_path, monkeypatch):
 
 def test_a_network_is_named_as_module_and_function(own_module):
     for name in ("build", "network"):
-        assert isinstance(prediction.load_network(f"{own_module}:{name}"), nn.Sequential)
+        assert isinstance(own_network.load_network(f"{own_module}:{name}"), nn.Sequential)
     for spec, fault in {
         "build": "is named as module:function", f"{own_module}:": "is named as module:function",
         "no_such_module:build": "gives no network: ModuleNotFoundError", "..:x": "gives no network",
@@ -194,7 +194,7 @@ def test_a_network_is_named_as_module_and_function(own_module):
         "builtins:dict": "gives a dict; it must give a torch.nn.Module",
     }.items():  # fmt: skip
         with pytest.raises(InputError, match=fault):
-            prediction.load_network(spec)
+            own_network.load_network(spec)
 
 
 def test_what_is_unlike_every_fitted_network_gets_no_interval(rows, own_module):
@@ -202,7 +202,7 @@ def test_what_is_unlike_every_fitted_network_gets_no_interval(rows, own_module):
     shipped = read("GreenFactory")
     batches = zcp.gaussian_batches("cifar10", 8)
     for name in ("colour", "build"):
-        network = prediction.load_network(f"{own_module}:{name}")
+        network = own_network.load_network(f"{own_module}:{name}")
         features = prediction._score(shipped, network, "tss", "cifar10", batches, 0, [])
         why = shipped.regions["tss cifar10"].why_outside(features)
         assert "far from all fitted" in why or "failed" in why
@@ -211,12 +211,12 @@ def test_what_is_unlike_every_fitted_network_gets_no_interval(rows, own_module):
     only = make_artefact(rows, ["naswot"])
     for name, fault in UNFIT.items():
         with pytest.raises(InputError, match=fault) as caught:
-            prediction.predict_network(only, prediction.load_network(f"{own_module}:{name}"))
+            prediction.predict_network(only, own_network.load_network(f"{own_module}:{name}"))
         assert "\n" not in str(caught.value)
 
 
 def test_a_network_that_fails_where_the_model_reads_it(own_module):
-    network, batches = prediction.load_network(f"{own_module}:single"), zcp.gaussian_batches("cifar10", 4)
+    network, batches = own_network.load_network(f"{own_module}:single"), zcp.gaussian_batches("cifar10", 4)
     with pytest.raises(
         InputError, match=r"GreenFactory needs \w+, but the network's forward fails \(ValueErr"
     ):
@@ -225,7 +225,7 @@ def test_a_network_that_fails_where_the_model_reads_it(own_module):
 
 def test_a_network_of_one_s_own_is_ranked_in_the_population(rows, own_module):
     made = make_artefact(rows, [*FEATURES, "az_nas"])
-    network = prediction.load_network(f"{own_module}:build")
+    network = own_network.load_network(f"{own_module}:build")
     found = prediction.predict_network(made, network, "cifar10", population="sss")
     assert found.features["az_nas"] < 0 and np.isfinite(found.accuracy)
     with pytest.raises(InputError, match="not for darts cifar10"):

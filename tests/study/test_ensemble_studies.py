@@ -56,7 +56,7 @@ def test_every_regressor_of_the_paper_is_there():
 
 
 def error_on_others(model, dataset):
-    """Return the error on networks that were not fitted, in deviations of their accuracies on this dataset."""
+    """Return the error on networks that were not fitted, in deviations of their accuracies."""
     rows = make_examples(60)
     mine, odd = rows.labels["dataset"].eq(dataset), rows.labels["index"] % 2 == 1
     seen, others = (rows.take(np.flatnonzero(mine & half)) for half in (~odd, odd))

@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZIP_LZMA
 
-import numpy as np
 import pandas as pd
 import skops.io
-from numpy.typing import NDArray
 
 from zcp.data.checksums import sha256
 from zcp.ensemble.cards import FORMAT, Card, check_card, read_card, require_versions, seal
@@ -28,7 +26,6 @@ from zcp.ensemble.lean import lean
 from zcp.ensemble.region import Region, measure
 from zcp.errors import InputError
 from zcp.paths import MODELS, is_file, refit
-from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.proxies.registry import proxy_of_version
 from zcp.versions import versions
 
@@ -110,21 +107,6 @@ class Artefact:
                 f"{self.name} gives intervals for {cells} at {levels}, not for {space} {dataset} at {level}"
             )
         return float(found["width"].iloc[0])
-
-
-def quantiles(scores: pd.DataFrame, count: int = 201) -> dict[str, dict[str, list[float]]]:
-    """Return quantiles of the parts of AZ-NAS in each cell; values that do not exist count as -inf.
-
-    `scores` has the columns space, dataset and the parts; without a part there are no quantiles.
-    """
-    if not set(AZ_NAS_PARTS) <= set(scores):
-        return {}
-    found: dict[str, dict[str, list[float]]] = {}
-    for (space, dataset), cell in scores.groupby(["space", "dataset"]):
-        values = cell[list(AZ_NAS_PARTS)].fillna(-np.inf)
-        at = np.linspace(0, len(cell) - 1, min(count, len(cell))).round().astype(int)
-        found[f"{space} {dataset}"] = {part: np.sort(values[part])[at].tolist() for part in AZ_NAS_PARTS}
-    return found
 
 
 def write(artefact: Artefact, folder: Path = MODELS) -> Path:
@@ -223,21 +205,6 @@ def _require_told(estimator: GreenFactory, card: Card, path: Path) -> None:
     for name, value in card.card.hyperparameters.items():
         if value not in [held for key, held in found.items() if key.split("__")[-1] == name]:
             raise InputError(f"{path} says {name} {value}, which its model was not fitted with; fit it again")
-
-
-def rank_in_population(values: dict[str, float], population: dict[str, list[float]]) -> float:
-    r"""Return AZ-NAS of a network that joins a population known by its quantiles.
-
-    Each part's rank is that of an equal member: ascending from 1, ties averaged; below all it is a half.
-    Parts that are NaN rank lowest. `population` maps each part to its quantiles, ascending.
-    """
-    total = 0.0
-    for part in AZ_NAS_PARTS:
-        known: NDArray[np.float64] = np.asarray(population[part], float)
-        value = values[part] if not np.isnan(values[part]) else -np.inf
-        below, upto = (np.searchsorted(known, value, side=side) for side in ("left", "right"))
-        total += float(np.log(min((below + upto + 1) / 2, len(known)) / len(known)))
-    return total
 
 
 def _require_trusted(model: Path) -> set[str]:

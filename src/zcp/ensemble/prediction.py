@@ -4,12 +4,9 @@ An interval is given only where the features are like those of fitted networks a
 `why` of `Prediction`. A level is said only of networks of a kind that its coverage was measured on.
 """
 
-import importlib
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,8 +15,9 @@ from torch import nn
 from zcp.collect.settings import image_digests
 from zcp.data.batches import Batch, gaussian_batches, image_batches
 from zcp.data.datasets import DATASETS, get_dataset
-from zcp.ensemble.artefacts import Artefact, rank_in_population
+from zcp.ensemble.artefacts import Artefact
 from zcp.ensemble.own_network import require_fit
+from zcp.ensemble.population import rank_in_population
 from zcp.errors import InputError, Kind
 from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.scoring import score
@@ -117,9 +115,8 @@ def predict_network(
 ) -> Prediction:
     """Predict the accuracy of a network of one's own.
 
-    Coverage was measured on networks of `population`. So there is an interval only where the network's
-    features are as close to those of fitted networks as theirs are, and scored on their inputs; and no level
-    is said of it.
+    Coverage was measured on networks of `population`: an interval is given only where the network's features
+    are as close to fitted ones as theirs are, and scored on their inputs; and no level is said of it.
 
     Args:
         artefact: a fitted estimator.
@@ -154,29 +151,6 @@ _TARGETS = {
     "test_12ep": "test accuracy after 12 epochs",
     "valid": "validation accuracy after the full training",
 }
-
-
-def load_network(spec: str) -> nn.Module:
-    """Return the network that `module:name` names, of the working folder or an installed package.
-
-    `name` is a network, or what gives one when it is called without arguments. The module is run.
-
-    Raises:
-        InputError: if there is no such module or name, it fails, or gives something else.
-    """
-    module, _, name = spec.partition(":")
-    if not module or not name.isidentifier():
-        raise InputError(f"a network is named as module:function, such as my_module:build, not {spec!r}")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found = getattr(importlib.import_module(module), name)
-        network = found if isinstance(found, nn.Module) else found()
-    except (Exception, SystemExit) as error:  # it is code of the user
-        raise InputError(f"{spec} gives no network: {type(error).__name__}: {error}") from error
-    if not isinstance(network, nn.Module):
-        raise InputError(f"{spec} gives a {type(network).__name__}; it must give a torch.nn.Module")
-    return network
 
 
 def _describe(artefact: Artefact) -> str:

@@ -233,9 +233,7 @@ def read_choice(deposit: Deposit, name: str, seed: int) -> dict[str, Any]:
 
 
 def check(examples: Examples, deposit: Deposit, trials: int = 2) -> list[pd.DataFrame]:
-    """Fit what ships anew on the first split's training part, measure it and the baselines, and compare.
-
-    Of the search of GreenFactory-Fast the first trials are repeated.
+    """Measure what ships and the baselines anew on the first split, repeat trials of Fast, and compare.
 
     Raises:
         DisagreementError: if a count differs, or another value by more than its measured tolerance.

@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from zcp.ensemble.artefacts import Artefact, describe_fitted, quantiles, withhold, write
+from zcp.ensemble.artefacts import Artefact, describe_fitted, withhold, write
 from zcp.ensemble.candidates import build_released
 from zcp.ensemble.cards import JUDGED, Measured
 from zcp.ensemble.estimators import LEAST_LEAF, GreenFactory, GreenFactoryFast
 from zcp.ensemble.examples import Examples
+from zcp.ensemble.population import quantiles
 from zcp.errors import InputError, choose
 from zcp.paths import MODELS
 from zcp.study.greenfactory.intervals import residuals_out_of_fold, widths
