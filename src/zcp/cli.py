@@ -3,6 +3,7 @@
 What a command needs is imported when it runs, so that a broken or missing extra hurts no other command.
 """
 
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ import typer
 
 from zcp import optional
 from zcp.collect.command_line import collect_command, listed, merge_command
-from zcp.errors import InputError, StudyError, one_line
+from zcp.errors import InputError, StudyError, shortened
 from zcp.paths import GOLDEN, require_checkout
+from zcp.versions import VERSION
 
 #: Of click, or of the copy of it that typer brings.
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
@@ -35,16 +37,15 @@ def main() -> None:
     except USAGE_ERROR as error:
         typer.echo(_usage(error), err=True)
         sys.exit(2)
-    except typer.Abort:
-        sys.exit(1)
+    except typer.Abort:  # Ctrl-C, in older releases of typer
+        sys.exit(128 + signal.SIGINT)
     except (InputError, StudyError) as error:
         typer.echo(f"zcp: {error}", err=True)
         sys.exit(2 if isinstance(error, InputError) else 1)
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        typer.echo(
-            f"zcp: {place}{error.strerror or error}; correct its permissions, or name another", err=True
-        )
+        place = f"{shortened(error.filename)}: " if error.filename else ""
+        told = shortened(error.strerror or error)
+        typer.echo(f"zcp: {place}{told}; correct its permissions, or name another", err=True)
         sys.exit(2)
     except ModuleNotFoundError as error:
         if error.name not in optional.PIP_NAMES:
@@ -59,7 +60,22 @@ def _usage(error: Any) -> str:
     if type(error).__name__ == "NoArgsIsHelpError":
         return told
     hint = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
-    return f"zcp: {one_line(told).rstrip('.')}{hint}"
+    return f"zcp: {shortened(told).rstrip('.')}{hint}"
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"zcp {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="show it and exit")
+    ] = False,
+) -> None:
+    """Take the options of `zcp` itself."""
 
 
 @app.command()
@@ -218,7 +234,8 @@ def predict(
     The network is an architecture of a benchmark (--space and --arch) or one of your own (--network).
     """
     from zcp.ensemble.artefacts import read
-    from zcp.ensemble.prediction import load_network, predict_architecture, predict_network
+    from zcp.ensemble.own_network import load_network
+    from zcp.ensemble.prediction import predict_architecture, predict_network
     from zcp.spaces.base import index_or_string
 
     if (network is None) == (arch is None) or (arch is not None and space is None):

@@ -3,12 +3,9 @@
 An interval is given only where its coverage was measured for such inputs: see `why` of `Prediction`.
 """
 
-import importlib
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,7 +15,7 @@ from zcp.collect.settings import image_digests
 from zcp.data.batches import Batch, gaussian_batches, image_batches
 from zcp.data.datasets import DATASETS, get_dataset
 from zcp.ensemble.artefacts import Artefact, rank_in_population, with_regions
-from zcp.ensemble.own_network import require_fit
+from zcp.ensemble.own_network import examine
 from zcp.errors import InputError, Kind
 from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.scoring import score
@@ -33,7 +30,8 @@ NOISE_NOTE = (
 )
 ON_NOISE = "it was scored on noise, and coverage was measured on images"
 ON_OTHERS = "it was scored on other inputs than those that coverage was measured on"
-_OWN = "not known: it is given as code, and like the fitted networks as far as proxies see, which is not all"
+_OWN = "not known: it is given as code"
+_ALIKE = f"{_OWN}, and like the fitted networks as far as proxies see, which is not all"
 UNKNOWN = "the model's card does not say where coverage was measured"
 
 
@@ -47,6 +45,7 @@ class Prediction:
         target: which accuracy is predicted.
         model: what predicted it, and what that was fitted on.
         seen: whether this very network was among the fitted ones.
+        population: the space whose fitted networks it is ranked among and compared with.
         accuracy: percent.
         low: lower bound of the interval, percent; NaN where there is none.
         high: upper bound.
@@ -61,6 +60,7 @@ class Prediction:
     target: str
     model: str
     seen: str
+    population: str
     accuracy: float
     low: float
     high: float
@@ -74,6 +74,7 @@ class Prediction:
         for name in ("network", "dataset", "target", "model"):
             yield f"{name:<16}{getattr(self, name)}"
         yield f"{'fitted on it':<16}{self.seen}"
+        yield f"{'compared with':<16}the fitted networks of {self.population} {self.dataset}"
         yield f"{'accuracy':<16}{self.accuracy:.2f} %"
         bounds = f"{self.low:.2f} to {self.high:.2f} % ({self.level:.0%} coverage)"
         yield f"{'interval':<16}{f'none: {self.why}' if self.why else bounds}"
@@ -97,7 +98,7 @@ def predict_architecture(
     base = artefact.scores["scores_settings"].get("seed", 0)
     network, seed = build(space, index, dataset, base), seed_for(base, space, index, dataset)
     artefact = with_regions(artefact)
-    found = predict_network(artefact, network, dataset, population=space, level=level, seed=seed)
+    found = _predict(artefact, network, dataset, space, level, seed)
     seen = _was_fitted(artefact, space, index, dataset)
     return replace(found, network=f"{string} ({space} {index})", seen=seen)
 
@@ -127,14 +128,31 @@ def predict_network(
         batches: inputs to score on; the training scores' own by default.
 
     Raises:
-        InputError: if the dataset, the population or the level is unknown, or no proxy can be computed.
+        InputError: if the dataset, the population or the level is unknown, the network cannot be right for
+            the dataset (`zcp.ensemble.own_network`), or no proxy can be computed.
     """
+    return _predict(artefact, network, dataset, population, level, seed, batches, own=True)
+
+
+def _predict(
+    artefact: Artefact,
+    network: nn.Module,
+    dataset: str,
+    population: str,
+    level: float,
+    seed: int,
+    batches: Sequence[Batch] | None = None,
+    *,
+    own: bool = False,
+) -> Prediction:
     get_dataset(dataset)
     width = artefact.width(population, dataset, level)
     artefact, why = with_regions(artefact), ON_OTHERS
     notes: list[str] = []
     if batches is None:
         batches, notes, why = _choose_batches(artefact.scores["scores_settings"], dataset)
+    doubts = examine(network, dataset, batches, seed) if own else {}
+    notes, why = [*notes, *doubts.values()], next(iter(doubts), why)
     features = _score(artefact, network, population, dataset, batches, seed, notes)
     accuracy = float(artefact.estimator.predict(pd.DataFrame([features]))[0])
     region = artefact.regions.get(f"{population} {dataset}")
@@ -142,7 +160,7 @@ def predict_network(
     low, high = (math.nan, math.nan) if why else (max(accuracy - width, 0.0), min(accuracy + width, 100.0))
     return Prediction(
         type(network).__name__, dataset, _TARGETS.get(artefact.target, artefact.target), _describe(artefact),
-        _OWN, accuracy, low, high, level, why, features, tuple(notes),
+        _OWN if why else _ALIKE, population, accuracy, low, high, level, why, features, tuple(notes),
     )  # fmt: skip
 
 
@@ -151,29 +169,6 @@ _TARGETS = {
     "test_12ep": "test accuracy after 12 epochs",
     "valid": "validation accuracy after the full training",
 }
-
-
-def load_network(spec: str) -> nn.Module:
-    """Return the network that `module:name` names, of the working folder or an installed package.
-
-    `name` is a network, or what gives one when it is called without arguments. The module is run.
-
-    Raises:
-        InputError: if there is no such module or name, it fails, or gives something else.
-    """
-    module, _, name = spec.partition(":")
-    if not module or not name.isidentifier():
-        raise InputError(f"a network is named as module:function, such as my_module:build, not {spec!r}")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found = getattr(importlib.import_module(module), name)
-        network = found if isinstance(found, nn.Module) else found()
-    except (Exception, SystemExit) as error:  # it is code of the user
-        raise InputError(f"{spec} gives no network: {type(error).__name__}: {error}") from error
-    if not isinstance(network, nn.Module):
-        raise InputError(f"{spec} gives a {type(network).__name__}; it must give a torch.nn.Module")
-    return network
 
 
 def _describe(artefact: Artefact) -> str:
@@ -228,7 +223,6 @@ def _score(
     # The definitions of today may be newer than those that the model was fitted on.
     computed = {name: artefact.proxy_of(name) for name in (*wanted, *(AZ_NAS_PARTS if ranked else ()))}
     notes += [f"{name}: as {old}, its older definition" for name, old in computed.items() if name != old]
-    require_fit(network, dataset, batches)
     scores = score(network, batches, computed.values(), seed=seed)
     for name, proxy in computed.items():
         if scores.kinds.get(proxy) is Kind.FORWARD:

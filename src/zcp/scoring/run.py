@@ -174,7 +174,7 @@ def _outcome(compute: Callable[[], float]) -> tuple[float, str, Kind]:
         raise
     except Undefined as error:
         return math.nan, str(error), error.kind
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # A network that fails must cost neither the other proxies nor the other networks of a collection.
         who = _who(error)
         reason = f"{who} fails ({type(error).__name__}: {one_line(error)})"
@@ -201,7 +201,7 @@ def _number(found: Any) -> float:
         ) from error
 
 
-def _who(error: Exception) -> str:
+def _who(error: BaseException) -> str:
     """Tell whose code failed: the network's own forward, a pass on it, or the proxy."""
     places = [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
     known = getattr(error, "zcp_who", "")  # of an error that is raised once more

@@ -114,6 +114,6 @@ def flops(network: nn.Module, inputs: Any) -> Flops:
     try:
         with torch.no_grad(), recorder.origins.following_functions(), recorder:
             own(*args, **kwargs)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"the network fails on these inputs ({type(error).__name__}: {error})") from error
     return Flops(sum(counts.values()), counts)
