@@ -32,10 +32,16 @@ atexit.register(end)
 """
 
 
-def start(*command, path=()):
+def start(*command, path=(), handler=signal.SIG_DFL):
+    """Start Python with a terminal's handler of Ctrl-C, whatever that is where the tests run, or with another."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [*map(str, path), *sys.path]))}
     return subprocess.Popen(
-        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        [sys.executable, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, handler),
     )
 
 
@@ -48,14 +54,24 @@ def test_while_the_command_imports(tmp_path, way):
     assert (*process.communicate(timeout=60), process.returncode) == ("", "", 130)
 
 
-def test_while_a_command_runs_and_again_as_it_ends():
-    code = (
-        SCRIPT
-        + AT_END
-        + "import zcp.doctor\nzcp.doctor.report = lambda: signal.raise_signal(signal.SIGINT)\n"
-    )
-    process = start("-c", code + "main()", "doctor")
-    assert (*process.communicate(timeout=600), process.returncode) == ("ended\n", "", 130)
+REPORT = """
+import zcp.doctor
+def report():
+    signal.raise_signal(signal.SIGINT)
+    return ["went on"]
+zcp.doctor.report = report
+"""
+
+
+@pytest.mark.parametrize(
+    ("handler", "out", "status"),
+    [(signal.SIG_DFL, "ended\n", 130), (signal.SIG_IGN, "went on\nended\n", 0)],
+    ids=["at a terminal", "in the background"],
+)
+def test_while_a_command_runs_and_again_as_it_ends(handler, out, status):
+    """What a script starts in the background ignores Ctrl-C, and goes on doing so."""
+    process = start("-c", SCRIPT + AT_END + REPORT + "main()", "doctor", handler=handler)
+    assert (*process.communicate(timeout=600), process.returncode) == (out, "", status)
 
 
 #: Ctrl-C after the first row, and again while the last part is written.
@@ -74,11 +90,17 @@ run.Writer.add, run.write_part = add_and_interrupt, interrupt_and_write
 """
 
 
-def test_a_collection_writes_what_it_has_whatever_follows_the_first(tmp_path):
-    given = ["collect", "--out", f"{tmp_path}/a", "--count", "9", "--space", "sss", "--dataset", "cifar10"]
+@pytest.mark.parametrize(
+    ("handler", "rows", "status"),
+    [(signal.SIG_DFL, 1, 130), (signal.SIG_IGN, 3, 0)],
+    ids=["at a terminal", "in the background"],
+)
+def test_a_collection_writes_what_it_has_whatever_follows_the_first(tmp_path, handler, rows, status):
+    given = ["collect", "--out", f"{tmp_path}/a", "--count", "3", "--space", "sss", "--dataset", "cifar10"]
     given += ["--inputs", "gaussian", "--batch", "4", "--proxies", "params", "--workers", "1"]
-    process = start("-c", SCRIPT + AT_END + COLLECT + "main()", *given)
+    process = start("-c", SCRIPT + AT_END + COLLECT + "main()", *given, handler=handler)
     out, errors = process.communicate(timeout=600)
-    assert process.returncode == 130 and out.splitlines()[1:] == ["added", "written", "ended"]
+    told = [line for line in out.splitlines() if " " not in line]
+    assert process.returncode == status and told == [*["added"] * rows, "written", "ended"]
     assert not [word for word in ("Traceback", "ignored", "Interrupt") if word in errors], errors
-    assert len(load_scores(tmp_path / "a")) == 1
+    assert len(load_scores(tmp_path / "a")) == rows

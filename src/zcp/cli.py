@@ -5,7 +5,6 @@ What a command needs is imported when it runs, so that a broken or missing extra
 
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ import typer
 
 from zcp import optional
 from zcp.collect.command_line import collect_command, listed, merge_command
+from zcp.ensemble.command_line import predict_command
 from zcp.errors import InputError, StudyError, shortened
 from zcp.paths import GOLDEN, require_checkout
 from zcp.versions import VERSION
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 app.command("collect", no_args_is_help=True)(collect_command)
 app.command("merge", no_args_is_help=True)(merge_command)
+app.command("predict", no_args_is_help=True)(predict_command)
 
 
 def main() -> None:
@@ -210,44 +211,6 @@ def score(
         network = build(space, index_or_string(arch), dataset, seed)
         scored[arch] = score_network(network, batches, names, seed=seed, formulas=formulas)
     for line in table(scored):
-        typer.echo(line)
-
-
-@app.command(no_args_is_help=True)
-def predict(
-    space: Annotated[
-        str | None, typer.Option(help="tss or sss; with --network, the one that it is compared with")
-    ] = None,
-    arch: Annotated[
-        str | None, typer.Option(help="architecture string, or index in the official order")
-    ] = None,
-    network: Annotated[
-        str | None, typer.Option(help="a network of your own, as my_module:build; its code is run")
-    ] = None,
-    dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or ImageNet16-120")] = "cifar10",
-    fast: Annotated[bool, typer.Option(help="GreenFactoryFast: fewer proxies")] = False,
-    level: Annotated[float, typer.Option(help="coverage of the interval: 0.8, 0.9 or 0.95")] = 0.9,
-    target: Annotated[str, typer.Option(help="accuracy: test or valid")] = "test",
-) -> None:
-    """Predict the accuracy of a network, and say what is known about the prediction.
-
-    The network is an architecture of a benchmark (--space and --arch) or one of your own (--network).
-    """
-    from zcp.ensemble.artefacts import read
-    from zcp.ensemble.own_network import load_network
-    from zcp.ensemble.prediction import predict_architecture, predict_network
-    from zcp.spaces.base import index_or_string
-
-    if (network is None) == (arch is None) or (arch is not None and space is None):
-        raise InputError("say which network: either --space and --arch, or --network my_module:build")
-    artefact = read("GreenFactoryFast" if fast else "GreenFactory", target)
-    if network is not None:
-        mine = load_network(network)
-        found = predict_network(artefact, mine, dataset, population=space or "tss", level=level)
-        found = replace(found, network=network)
-    else:
-        found = predict_architecture(artefact, str(space), index_or_string(str(arch)), dataset, level)
-    for line in found.lines():
         typer.echo(line)
 
 

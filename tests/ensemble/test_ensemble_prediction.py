@@ -1,6 +1,7 @@
 """What is predicted for a network, and what is said about it."""
 
 import dataclasses
+import re
 import sys
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import nn
 
 import zcp
 from zcp.collect import Settings, score_row
-from zcp.ensemble import artefacts, prediction
+from zcp.ensemble import artefacts, cards, prediction
 from zcp.ensemble.artefacts import read, write
 from zcp.ensemble.estimators import GreenFactory
 from zcp.ensemble.own_network import load_network
@@ -152,9 +153,12 @@ import sys
 import torch
 from torch import nn
 
-def build():
+def build(classes=10):
     layers = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
-    return nn.Sequential(*layers, nn.Linear(8, 10))
+    return nn.Sequential(*layers, nn.Linear(8, classes))
+
+def hundred():
+    return build(100)
 
 network = build()
 number = 3
@@ -314,7 +318,7 @@ def test_networks_without_the_promise_of_an_interval(rows, own_module, monkeypat
 
 
 def test_the_population_of_the_comparison_is_named(rows, own_module):
-    made, network = make_artefact(rows, [*FEATURES, "az_nas"]), load_network(f"{own_module}:build")
+    made, network = make_artefact(rows, [*FEATURES, "az_nas"]), load_network(f"{own_module}:hundred")
     for settings, space in (({}, "tss"), ({"population": "sss"}, "sss")):
         lines = list(prediction.predict_network(made, network, "cifar100", **settings).lines())
         assert f"compared with   the fitted networks of {space} cifar100" in lines
@@ -389,13 +393,42 @@ def test_which_network_must_be_said(given, monkeypatch, capsys):
     assert stopped.value.code == 2 and "say which network" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ("--space tss --arch x", "malformed"),
+        ("--space tss --arch 15625", "index 15625 is out of range"),
+        ("--space nds --arch 0", "unknown search space 'nds'"),
+        ("--space darts --arch 0", "not for darts cifar10"),
+        ("--space tss --arch 0 --dataset mnist", "unknown dataset 'mnist'"),
+        ("--space tss --arch 0 --level 0.5", "gives intervals for .* not for tss cifar10 at 0.5"),
+        ("--space tss --arch 0 --target loss", "no fitted model .*there are those of the target"),
+        ("--network x", "is named as module:function"),
+        ("--network x:y --level 2", "not for tss cifar10 at 2.0"),
+        ("--network no_such_module:x", "gives no network: ModuleNotFoundError"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_a_model_is_loaded(monkeypatch, given, fault):
+    from typer.testing import CliRunner
+
+    from zcp.cli import app
+
+    def load(*_):
+        raise AssertionError("a model is loaded")
+
+    monkeypatch.setattr(artefacts, "read", load)
+    found = CliRunner().invoke(app, ["predict", *given.split()])
+    assert isinstance(found.exception, InputError) and re.search(fault, str(found.exception))
+
+
 def test_command_line(rows, tmp_path, monkeypatch):
     from typer.testing import CliRunner
 
     from zcp.cli import app
 
     write(make_artefact(rows, name="GreenFactory-Fast"), tmp_path)
-    monkeypatch.setattr(artefacts.read, "__defaults__", ("test", tmp_path))
+    for reader in (artefacts.read, cards.find_card):
+        monkeypatch.setattr(reader, "__defaults__", ("test", tmp_path))
     call = ["predict", "--space", "tss", "--arch", ARCH, "--dataset", "cifar10", "--fast"]
     found = CliRunner().invoke(app, call)
     assert found.exit_code == 0, found.output

@@ -153,7 +153,8 @@ def deaf_to_ctrl_c() -> Iterator[None]:
 
     They inherit it, so that it holds while they import. This process ignores it for these milliseconds, too.
     """
-    if current_thread() is not main_thread():  # which alone may do this
+    # The main thread alone may do this, and Python cannot set again what a program in C has set.
+    if current_thread() is not main_thread() or signal.getsignal(signal.SIGINT) is None:
         yield
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

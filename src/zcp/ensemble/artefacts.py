@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 
 from zcp.collect import load_scores, scores_digest
 from zcp.data.checksums import sha256
-from zcp.ensemble.cards import FORMAT, check_card, read_card, require_versions, seal
+from zcp.ensemble.cards import FORMAT, check_card, find_card, find_width, require_versions, seal
 from zcp.ensemble.estimators import GreenFactory
 from zcp.ensemble.examples import with_az_nas
 from zcp.ensemble.features import encode
 from zcp.ensemble.lean import lean
 from zcp.ensemble.region import Region, measure
 from zcp.errors import InputError
-from zcp.paths import MODELS, is_file, refit
+from zcp.paths import MODELS
 from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.proxies.registry import proxy_of_version
 from zcp.versions import versions
@@ -104,15 +104,7 @@ class Artefact:
         Raises:
             InputError: if the artefact was not calibrated for this cell or level.
         """
-        asked = {"space": space, "dataset": dataset, "level": level}
-        found = self.widths[self.widths[list(asked)].eq(pd.Series(asked)).all(axis=1)]
-        if found.empty:
-            cells = ", ".join(sorted(set(self.widths["space"] + " " + self.widths["dataset"])))
-            levels = ", ".join(map(str, sorted(set(self.widths["level"]))))
-            raise InputError(
-                f"{self.name} gives intervals for {cells} at {levels}, not for {space} {dataset} at {level}"
-            )
-        return float(found["width"].iloc[0])
+        return find_width(self.name, self.widths.to_dict("records"), space, dataset, level)
 
 
 def quantiles(scores: pd.DataFrame, count: int = 201) -> dict[str, dict[str, list[float]]]:
@@ -165,13 +157,7 @@ def read(name: str, target: str = "test", folder: Path = MODELS) -> Artefact:
             types than it says.
     """
     path = folder / f"{name}-{target}.json"
-    if not is_file(path) or not is_file(path.with_suffix(".skops")):
-        others = {other.stem.removeprefix(f"{name}-") for other in folder.glob(f"{name}-*.skops")} - {target}
-        remedy = f"there are those of the target {', '.join(sorted(others))}" if others else refit()
-        raise InputError(f"no fitted model {path}; {remedy}")
-    card = read_card(path)
-    if (card.name, card.target) != (name, target):
-        raise InputError(f"{path} is the card of {card.name}-{card.target}; restore its name")
+    card = find_card(name, target, folder)
     if sha256(model := path.with_suffix(".skops")) != card.sha256:
         raise InputError(f"{model} is damaged: it is not the file that its card describes; restore both")
     require_versions(path, card, {"sklearn", *_require_trusted(model)})

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +14,7 @@ from zcp.collect.settings import Origin
 from zcp.data.datasets import get_dataset
 from zcp.ensemble.region import Region
 from zcp.errors import InputError
-from zcp.paths import is_file, refit
+from zcp.paths import MODELS, is_file, refit
 from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.spaces import get_space
 
@@ -98,6 +98,14 @@ class Card(_Strict):
     regions: dict[Cell, Region]
     seal: Digest
 
+    def width(self, space: str, dataset: str, level: float) -> float:
+        """Return the half-width of the interval of a cell, percent.
+
+        Raises:
+            InputError: if the model was not calibrated for this cell or level.
+        """
+        return find_width(self.name, [dict(each) for each in self.widths], space, dataset, level)
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         cells: dict[str, dict[float, float]] = {}
@@ -121,6 +129,46 @@ class Card(_Strict):
         if not set(self.regions) == set(self.fitted) == set(cells):
             raise ValueError("a region or the fitted networks are missing")
         return self
+
+
+def find_width(
+    name: str, widths: Sequence[Mapping[Any, Any]], space: str, dataset: str, level: float
+) -> float:
+    """Return the half-width of the interval of a cell at a level, percent.
+
+    Args:
+        name: of the model.
+        widths: space, dataset, level and width (percent) of each interval that it gives.
+        space: of the cell.
+        dataset: of the cell.
+        level: coverage of the interval.
+
+    Raises:
+        InputError: if there is none.
+    """
+    known = {(f"{each['space']} {each['dataset']}", each["level"]): float(each["width"]) for each in widths}
+    if (found := known.get((f"{space} {dataset}", level))) is not None:
+        return found
+    cells = ", ".join(sorted({cell for cell, _ in known}))
+    levels = ", ".join(map(str, sorted({each for _, each in known})))
+    raise InputError(f"{name} gives intervals for {cells} at {levels}, not for {space} {dataset} at {level}")
+
+
+def find_card(name: str, target: str = "test", folder: Path = MODELS) -> Card:
+    """Read and check the card of a fitted model, which is quick; the model is not read.
+
+    Raises:
+        InputError: if there is no such model, or its card is damaged or of another model.
+    """
+    path = folder / f"{name}-{target}.json"
+    if not is_file(path) or not is_file(path.with_suffix(".skops")):
+        others = {other.stem.removeprefix(f"{name}-") for other in folder.glob(f"{name}-*.skops")} - {target}
+        remedy = f"there are those of the target {', '.join(sorted(others))}" if others else refit()
+        raise InputError(f"no fitted model {path}; {remedy}")
+    card = read_card(path)
+    if (card.name, card.target) != (name, target):
+        raise InputError(f"{path} is the card of {card.name}-{card.target}; restore its name")
+    return card
 
 
 def seal(told: Mapping[str, Any]) -> str:
