@@ -33,7 +33,7 @@ atexit.register(end)
 
 
 def start(*command, path=(), handler=signal.SIG_DFL):
-    """Start Python with a terminal's handler of Ctrl-C, whatever that is where the tests run, or with another."""
+    """Start Python with the handler of Ctrl-C of a terminal, whatever that is here, or with another."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [*map(str, path), *sys.path]))}
     return subprocess.Popen(
         [sys.executable, *command],
