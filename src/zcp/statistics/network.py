@@ -156,7 +156,7 @@ class Statistics(Lazy):
         self.passes["forward"] += 1
         copies = True if self._copies is None and "take" in asked else self._copies
         try:
-            found = capture.forward(network, inputs, kinds, copies=copies, twice=self._second_order, **asked)
+            found = capture.forward(network, inputs, kinds, copies=copies, **asked)
         except Overwrites:
             self._copies = True
             return self.forward(network, inputs, kinds, **asked)
@@ -200,7 +200,13 @@ class Statistics(Lazy):
     def data(self) -> Pass:
         """The forward on the first batch, with its graph; its inputs require a gradient."""
         inputs = self.batches[0][0].detach().clone().requires_grad_()
-        return self.forward(self.network, inputs, own_inputs=bool(self._layer_kinds))
+        return self.forward(
+            self.network,
+            inputs,
+            named=True,
+            own_inputs=bool(self._layer_kinds),
+            twice=self._second_order,
+        )
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of outputs, a scalar.
