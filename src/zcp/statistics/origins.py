@@ -43,8 +43,7 @@ class Origins:
 
     def of(self, tensor: Tensor) -> str | None:
         """Return MADE, HELD or FRESH, and None for activations."""
-        known = self._known.get(tensor)
-        if known is not None:
+        if self._known and (known := self._known.get(tensor)) is not None:
             return known
         if type(tensor) is not Tensor and isinstance(tensor, nn.Parameter):
             return MADE
@@ -78,7 +77,8 @@ class Origins:
     def set(self, tensor: Tensor, origin: str | None) -> None:
         """Keep the origin of a tensor, which may have been written into."""
         if origin is not None:
-            self._known[tensor] = origin
+            if origin != self.of(tensor):  # buffers count batches
+                self._known[tensor] = origin
         elif self._known:
             self._known.pop(tensor, None)
 
