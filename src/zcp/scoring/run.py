@@ -58,6 +58,7 @@ class Run:
         self.loss, self.blocks, self.tick, self.spoilt = loss, blocks, tick, spoilt
         self.scores = Scores()
         self._open: dict[str, Later[float]] = {}
+        self._copies: bool | None = None  # as of `Statistics`: what one initialisation shows holds for all
         self._checks = [
             Later(check_finite, number, *finite(batch, main))
             for number, (batch, main) in enumerate(zip(batches, inputs_of(workspace), strict=True))
@@ -106,6 +107,7 @@ class Run:
                 self._record(name, partial(_refuse, written))
                 self.workspace.discard()
                 break
+        self._copies = statistics.copies
         self._marks.setdefault(group, []).extend(statistics.marks)
         self._checks += statistics.checks
         scores.unseen = tuple(sorted({*scores.unseen, *statistics.unseen}))
@@ -133,6 +135,7 @@ class Run:
             engine=self.workspace.engine,
             loss=self.loss,
             block_names=self.blocks,
+            copies=self._copies,
         )
 
     def _computed(self, proxy: Proxy, statistics: Statistics) -> float:
