@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,22 @@ class DiesWhenUnpickled:
 
     def __reduce__(self) -> tuple:
         return (dying_at_start, ())
+
+
+def interrupted_at_start() -> Callable[..., dict]:
+    signal.raise_signal(signal.SIGINT)
+    return task_of_a_test
+
+
+def task_of_a_test(task: Unit) -> dict:
+    return fake_row(task.space, task.index, task.dataset, SETTINGS)
+
+
+class InterruptedWhenUnpickled(DiesWhenUnpickled):
+    """Ctrl-C reaches a worker that has not begun to serve."""
+
+    def __reduce__(self) -> tuple:
+        return (interrupted_at_start, ())
 
 
 class NeverUnpickled(DiesWhenUnpickled):

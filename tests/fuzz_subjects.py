@@ -98,11 +98,10 @@ def model(folder: Path) -> list[Subject]:
 
     def put_sealed(text: bytes) -> None:
         try:
-            content = json.loads(text)
-            content["seal"] = seal(content)
-            text = json.dumps(content).encode()
-        except (ValueError, TypeError, RecursionError):
-            pass
+            if isinstance(content := json.loads(text), dict):
+                text = json.dumps({**content, "seal": seal(content)}).encode()
+        except (ValueError, RecursionError):
+            pass  # no JSON: nothing that could be sealed
         put_both(whole, text)
 
     def put_model(content: bytes) -> None:

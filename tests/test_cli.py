@@ -6,6 +6,7 @@ import pytest
 
 import zcp
 from zcp import cli
+from zcp.errors import LONGEST
 from zcp.study.outcomes import Outcome
 
 
@@ -62,6 +63,30 @@ def test_a_usage_error_is_one_line_as_any_other(run, arguments, message):
     code, out, err = run(*arguments)
     assert code == 2 and out == "" and err.count("\n") == 1
     assert err.startswith("zcp: ") and message in err and err.endswith(" --help`\n")
+
+
+@pytest.mark.parametrize("given", [["x" * 100_000], ["golden", "--" + "x" * 100_000]])
+def test_what_is_quoted_loses_its_middle(run, given):
+    code, out, err = run(*given)
+    assert code == 2 and out == "" and err.count("\n") == 1 and len(err) < LONGEST + 100
+    assert "xxx ... xxx" in err and err.endswith(" --help`\n")
+
+
+def test_version(run):
+    assert run("--version") == (0, f"zcp {zcp.__version__}\n", "")
+
+
+@pytest.mark.parametrize(("space", "last"), [("tss", 15624), ("sss", 32767)])
+def test_a_malformed_architecture_is_told_with_a_good_one(run, space, last):
+    code, _, err = run("score", space, "1e3")
+    example = zcp.get_space(space).arch(0)
+    assert code == 2 and f"an index from 0 to {last}, or a string such as {example!r}" in err
+
+
+@pytest.mark.parametrize("file", ["good.py", "folder/good.py"])
+def test_a_network_that_is_named_by_its_file_is_told_by_its_module(run, file):
+    code, _, err = run("predict", "--network", f"{file}:vgg")
+    assert code == 2 and "write good:vgg, in the folder of good.py" in err
 
 
 @pytest.mark.parametrize(

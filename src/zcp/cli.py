@@ -3,8 +3,8 @@
 What a command needs is imported when it runs, so that a broken or missing extra hurts no other command.
 """
 
+import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +12,10 @@ import typer
 
 from zcp import optional
 from zcp.collect.command_line import collect_command, listed, merge_command
-from zcp.errors import InputError, StudyError, one_line
+from zcp.ensemble.command_line import predict_command
+from zcp.errors import InputError, StudyError, shortened
 from zcp.paths import GOLDEN, require_checkout
+from zcp.versions import VERSION
 
 #: Of click, or of the copy of it that typer brings.
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
@@ -26,6 +28,7 @@ app = typer.Typer(
 )
 app.command("collect", no_args_is_help=True)(collect_command)
 app.command("merge", no_args_is_help=True)(merge_command)
+app.command("predict", no_args_is_help=True)(predict_command)
 
 
 def main() -> None:
@@ -35,16 +38,15 @@ def main() -> None:
     except USAGE_ERROR as error:
         typer.echo(_usage(error), err=True)
         sys.exit(2)
-    except typer.Abort:
-        sys.exit(1)
+    except typer.Abort:  # Ctrl-C, in older releases of typer
+        sys.exit(128 + signal.SIGINT)
     except (InputError, StudyError) as error:
         typer.echo(f"zcp: {error}", err=True)
         sys.exit(2 if isinstance(error, InputError) else 1)
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        typer.echo(
-            f"zcp: {place}{error.strerror or error}; correct its permissions, or name another", err=True
-        )
+        place = f"{shortened(error.filename)}: " if error.filename else ""
+        told = shortened(error.strerror or error)
+        typer.echo(f"zcp: {place}{told}; correct its permissions, or name another", err=True)
         sys.exit(2)
     except ModuleNotFoundError as error:
         if error.name not in optional.PIP_NAMES:
@@ -59,7 +61,22 @@ def _usage(error: Any) -> str:
     if type(error).__name__ == "NoArgsIsHelpError":
         return told
     hint = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
-    return f"zcp: {one_line(told).rstrip('.')}{hint}"
+    return f"zcp: {shortened(told).rstrip('.')}{hint}"
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"zcp {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="show it and exit")
+    ] = False,
+) -> None:
+    """Take the options of `zcp` itself."""
 
 
 @app.command()
@@ -194,44 +211,6 @@ def score(
         network = build(space, index_or_string(arch), dataset, seed)
         scored[arch] = score_network(network, batches, names, seed=seed, formulas=formulas)
     for line in table(scored):
-        typer.echo(line)
-
-
-@app.command(no_args_is_help=True)
-def predict(
-    space: Annotated[
-        str | None, typer.Option(help="tss or sss; with --network, the one that it is compared with")
-    ] = None,
-    arch: Annotated[
-        str | None, typer.Option(help="architecture string, or index in the official order")
-    ] = None,
-    network: Annotated[
-        str | None, typer.Option(help="a network of your own, as my_module:build; its code is run")
-    ] = None,
-    dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or ImageNet16-120")] = "cifar10",
-    fast: Annotated[bool, typer.Option(help="GreenFactoryFast: fewer proxies")] = False,
-    level: Annotated[float, typer.Option(help="coverage of the interval: 0.8, 0.9 or 0.95")] = 0.9,
-    target: Annotated[str, typer.Option(help="accuracy: test or valid")] = "test",
-) -> None:
-    """Predict the accuracy of a network, and say what is known about the prediction.
-
-    The network is an architecture of a benchmark (--space and --arch) or one of your own (--network).
-    """
-    from zcp.ensemble.artefacts import read
-    from zcp.ensemble.own_network import load_network
-    from zcp.ensemble.prediction import predict_architecture, predict_network
-    from zcp.spaces.base import index_or_string
-
-    if (network is None) == (arch is None) or (arch is not None and space is None):
-        raise InputError("say which network: either --space and --arch, or --network my_module:build")
-    artefact = read("GreenFactoryFast" if fast else "GreenFactory", target)
-    if network is not None:
-        mine = load_network(network)
-        found = predict_network(artefact, mine, dataset, population=space or "tss", level=level)
-        found = replace(found, network=network)
-    else:
-        found = predict_architecture(artefact, str(space), index_or_string(str(arch)), dataset, level)
-    for line in found.lines():
         typer.echo(line)
 
 

@@ -17,12 +17,17 @@ def one_line(text: object) -> str:
     return " ".join(filter(None, map(str.strip, str(text).splitlines())))
 
 
+def shortened(text: object) -> str:
+    """Return a message as one line, and without its middle where it is too long."""
+    line = one_line(text)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+
+
 class InputError(ValueError):
     """What the caller passed cannot be used; the message names the fault and the remedy."""
 
     def __str__(self) -> str:
-        text = one_line(super().__str__())
-        return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+        return shortened(super().__str__())
 
 
 class Kind(StrEnum):
@@ -71,8 +76,8 @@ def of(who: str) -> Iterator[None]:
         yield
     except (InputError, Undefined):
         raise
-    except Exception as error:
-        error.zcp_who = who  # type: ignore[attr-defined]
+    except (Exception, SystemExit) as error:
+        error.zcp_who = who  # type: ignore[union-attr]
         raise
 
 

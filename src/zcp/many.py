@@ -93,7 +93,7 @@ def _outcome(network: nn.Module | Builder, batches: Any, options: dict[str, Any]
     """Return the scores of one network, or why there are none."""
     try:
         made = network if isinstance(network, nn.Module) else network()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # it is code of the user
         return f"the function that builds the network fails ({type(error).__name__}: {one_line(error)})"
     if made is None:
         return "the function that builds the network returned None"

@@ -1,6 +1,7 @@
 import os
 import signal
 import socket
+import time
 from functools import partial
 
 import collecting
@@ -10,6 +11,7 @@ import torch
 from collecting import SETTINGS, units
 
 from zcp.collect.cluster import Cluster
+from zcp.collect.command_line import collect_command
 from zcp.collect.parts import load_scores
 from zcp.collect.run import _score, collect
 from zcp.collect.workers import Failure
@@ -76,11 +78,23 @@ def test_a_task_that_stands_still_ends_the_wait(cluster):
         list(Cluster(cluster.scheduler_address, patience=1.0).outcomes(collecting.sleeping_task, units(1)))
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere", "ftp://x"])
-def test_no_scheduler(address, monkeypatch):
-    monkeypatch.setattr("zcp.collect.cluster.ANSWER", 1.0)
-    with pytest.raises(InputError, match=f"no Dask scheduler answers at '{address}'"):
-        Cluster(address).environments("cpu")
+@pytest.mark.parametrize(
+    "address",
+    ["tcp://127.0.0.1:1", "nowhere", "nowhere.invalid:1", "ftp://x", "127.0.0.1:99999", "a" * 99 + ":1"],
+)
+def test_no_scheduler_is_told_without_waiting_for_one(address, monkeypatch):
+    monkeypatch.setattr("zcp.collect.cluster.ANSWER", 600.0)
+    start = time.monotonic()
+    with pytest.raises(InputError, match=f"no Dask scheduler answers at '{address}'") as caught:
+        Cluster(address)
+    assert time.monotonic() - start < 60 and "\n" not in str(caught.value)
+
+
+def test_a_collection_without_a_scheduler_makes_no_folder(tmp_path):
+    asked = {"count": 1, "inputs": "gaussian", "proxies": ["params"], "cluster": "127.0.0.1:1"}
+    with pytest.raises(InputError, match="no Dask scheduler answers"):
+        collect_command(str(tmp_path / "a"), **asked)
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_scheduler_that_accepts_and_stays_silent(monkeypatch):

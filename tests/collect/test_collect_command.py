@@ -83,3 +83,32 @@ def test_images_are_asked_for_before_anything_runs(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="no ImageNet16-120 images"):
         invoke("collect", "--out", tmp_path / "a", "--count", 1, "--dataset", "ImageNet16-120")
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--indices", "/dev/null"], "/dev/null names no architecture; write a line"),
+        (["--count", 2, "--shard", "3/3"], "--shard 3/3 holds no architecture; its first number can be 2"),
+    ],
+)
+def test_nothing_to_collect_makes_nothing(tmp_path, more, message):
+    with pytest.raises(InputError, match=message):
+        invoke("collect", "--out", tmp_path / "a", *more, *CHEAP)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "cause"),
+    [
+        ("file", "file is a file"), ("file/below", "file is a file"), ("link", "link is a broken link"),
+        ("link/below", "link is a broken link"), ("/dev/null", "/dev/null is no folder"),
+    ],
+)  # fmt: skip
+def test_what_is_in_the_way_of_a_collection_is_named(tmp_path, out, cause):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    message = rf"cannot write .*{cause}; nothing was changed\. Choose another folder$"
+    with pytest.raises(InputError, match=message):
+        invoke("collect", "--out", tmp_path / out, "--count", 1, *CHEAP)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import resource
 from dataclasses import replace
 
@@ -308,7 +310,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
     try:
         # The kernel then takes a part of the file and refuses the rest, as a full disk does.
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-        with pytest.raises(InputError, match=r"cannot write .*out: .*; nothing was changed. Make room"):
+        with pytest.raises(InputError, match=r"cannot write .*out: .*; nothing was changed\. Choose"):
             merge(tmp_path / "out", [tmp_path / "run"])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -329,3 +331,13 @@ def test_an_interrupted_write_leaves_no_half_part(tmp_path, monkeypatch, when):
     make(tmp_path)
     assert len(load_scores(tmp_path)) == 24
     assert len(list_parts(tmp_path)) <= 2
+
+
+@pytest.mark.parametrize(
+    ("number", "is_full"), [("ENOSPC", True), ("EDQUOT", True), ("EROFS", False), ("EACCES", False)]
+)
+def test_only_a_full_disk_needs_room(tmp_path, number, is_full):
+    code = getattr(errno, number)
+    with pytest.raises(InputError) as caught, parts.disk_errors(tmp_path):
+        raise OSError(code, os.strerror(code))
+    assert os.strerror(code) in str(caught.value) and ("Make room" in str(caught.value)) == is_full

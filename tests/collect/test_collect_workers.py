@@ -94,6 +94,13 @@ def test_workers_that_cannot_start_are_not_hired_for_ever():
         list(Pool(1).outcomes(collecting.DiesWhenUnpickled(), units(2)))
 
 
+def test_ctrl_c_does_not_reach_workers_that_still_start():
+    before = signal.getsignal(signal.SIGINT)
+    found = dict(Pool(1).outcomes(collecting.InterruptedWhenUnpickled(), units(1)))
+    assert found[units(1)[0]]["index"] == 0
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_closing_stops_the_workers_and_leaves_the_environment():
     before = {name: os.environ.get(name) for name in THREADS}
     outcomes = Pool(2).outcomes(task(collecting.slow_row), units(500))

@@ -1,6 +1,7 @@
 """What is predicted for a network, and what is said about it."""
 
 import dataclasses
+import re
 import sys
 
 import numpy as np
@@ -11,9 +12,10 @@ from torch import nn
 
 import zcp
 from zcp.collect import Settings, score_row
-from zcp.ensemble import artefacts, own_network, prediction
+from zcp.ensemble import artefacts, cards, prediction
 from zcp.ensemble.artefacts import read, write
 from zcp.ensemble.estimators import GreenFactory
+from zcp.ensemble.own_network import load_network
 from zcp.errors import InputError
 from zcp.spaces.isomorphism import name_classes
 
@@ -67,6 +69,7 @@ def test_noise_is_announced_where_images_are_missing(rows, monkeypatch):
 def predicted(made, features, monkeypatch, **settings):
     """Predict as if the proxies of a network had these values."""
     monkeypatch.setattr(prediction, "_score", lambda *_: dict(features))
+    monkeypatch.setattr(prediction, "examine", lambda *_: {})
     return prediction.predict_network(made, nn.Identity(), "cifar10", **settings)
 
 
@@ -79,6 +82,7 @@ def test_an_interval_is_given_where_coverage_was_measured(rows, monkeypatch):
     made = make_artefact(rows)
     found = predicted(made, row(rows, naswot=0.1), monkeypatch)
     assert found.why == "" and 0 <= found.low < found.accuracy < found.high <= 100
+    assert found.seen.startswith("not known") and "like the fitted networks" in found.seen
     assert prediction.UNMEASURED in "".join(found.lines()) and "90%" not in "".join(found.lines())
     none = {
         "flops failed, which no fitted network's did": row(rows, flops=np.nan),
@@ -87,6 +91,7 @@ def test_an_interval_is_given_where_coverage_was_measured(rows, monkeypatch):
     for why, features in none.items():
         found = predicted(made, features, monkeypatch)
         assert why in found.why and np.isnan([found.low, found.high]).all() and np.isfinite(found.accuracy)
+        assert found.seen == "not known: it is given as code"  # nothing that the distance contradicts
         assert f"none: {found.why}" in "\n".join(found.lines()) and "promised" not in "".join(found.lines())
     # naswot fails for some fitted networks, too: that is nothing new
     assert "naswot" not in predicted(made, row(rows, naswot=-np.inf), monkeypatch).why
@@ -131,11 +136,16 @@ def test_a_model_that_cannot_tell_datasets_apart_says_so(rows):
 
 
 MODULE = """
+import sys
+import torch
 from torch import nn
 
-def build():
+def build(classes=10):
     layers = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
-    return nn.Sequential(*layers, nn.Linear(8, 10))
+    return nn.Sequential(*layers, nn.Linear(8, classes))
+
+def hundred():
+    return build(100)
 
 network = build()
 number = 3
@@ -164,6 +174,62 @@ class Single(nn.Sequential):
             raise ValueError("not on ones")
         return super().forward(x)
 
+class Head(nn.Module):
+    def __init__(self, change, classes=10):
+        super().__init__()
+        first = nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU()
+        self.layers = nn.Sequential(*first, nn.Conv2d(8, 8, 3, 2))
+        self.head, self.change = nn.Linear(8, classes), change
+
+    def forward(self, x):
+        return self.change(self.head(self.layers(x).relu().mean((2, 3))))
+
+def plain():
+    return Head(lambda x: x)
+
+def nan():
+    return Head(lambda x: x * float("nan"))
+
+def one_infinite():
+    return Head(lambda x: x / torch.tensor([0.0] + 9 * [1.0]))
+
+def constant():
+    return Head(lambda x: x * 0)
+
+def detached():
+    return Head(lambda x: torch.ones(len(x), 10))
+
+def ends():
+    return Head(lambda x: sys.exit(0))
+
+def two_outputs():
+    return Head(lambda x: (x + 1, x + 2))
+
+def spoilt_weights():
+    network = plain()
+    nn.init.constant_(network.head.weight, torch.nan)
+    return network
+
+def random():
+    return Head(lambda x: x + torch.randn_like(x))
+
+def thousand():
+    return Head(lambda x: x, 1000)
+
+def random_thousand():
+    return Head(lambda x: x + torch.randn_like(x), 1000)
+
+def dropout():
+    return Head(nn.Dropout(0.5))
+
+def steps():
+    return Head(lambda x: (x > x.mean(0)).float())
+
+def zero_head():
+    network = plain()
+    nn.init.zeros_(network.head.weight)
+    return network
+
 def single():
     return Single(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10), nn.ReLU())
 """
@@ -171,6 +237,10 @@ FAILS = r"cannot be used on the 3x32x32 inputs of cifar10: the network's forward
 UNFIT = {
     "unfit": FAILS, "recurrent": FAILS, "five": "the network has 5 classes, and cifar10 has 10",
     "map_of_features": r"cannot be used on the 3x32x32 .*the network gives \(4, 10, 32, 32\)",
+    "nan": "its logits are NaN or infinite; correct", "one_infinite": "its logits are NaN or infinite",
+    "constant": "its logits do not depend on them; correct", "detached": "its logits do not depend on them",
+    "ends": rf"{FAILS} \(SystemExit: 0\)", "spoilt_weights": "its parameters or buffers hold NaN",
+    "two_outputs": r"a tuple of \(4, 10\), .* be told; let its forward return the logits alone$",
 }  # fmt: skip
 
 
@@ -185,7 +255,7 @@ def own_module(tmp_path, monkeypatch):
 
 def test_a_network_is_named_as_module_and_function(own_module):
     for name in ("build", "network"):
-        assert isinstance(own_network.load_network(f"{own_module}:{name}"), nn.Sequential)
+        assert isinstance(load_network(f"{own_module}:{name}"), nn.Sequential)
     for spec, fault in {
         "build": "is named as module:function", f"{own_module}:": "is named as module:function",
         "no_such_module:build": "gives no network: ModuleNotFoundError", "..:x": "gives no network",
@@ -194,7 +264,7 @@ def test_a_network_is_named_as_module_and_function(own_module):
         "builtins:dict": "gives a dict; it must give a torch.nn.Module",
     }.items():  # fmt: skip
         with pytest.raises(InputError, match=fault):
-            own_network.load_network(spec)
+            load_network(spec)
 
 
 def test_what_is_unlike_every_fitted_network_gets_no_interval(rows, own_module):
@@ -202,7 +272,7 @@ def test_what_is_unlike_every_fitted_network_gets_no_interval(rows, own_module):
     shipped = read("GreenFactory")
     batches = zcp.gaussian_batches("cifar10", 8)
     for name in ("colour", "build"):
-        network = own_network.load_network(f"{own_module}:{name}")
+        network = load_network(f"{own_module}:{name}")
         features = prediction._score(shipped, network, "tss", "cifar10", batches, 0, [])
         why = shipped.regions["tss cifar10"].why_outside(features)
         assert "far from all fitted" in why or "failed" in why
@@ -211,12 +281,66 @@ def test_what_is_unlike_every_fitted_network_gets_no_interval(rows, own_module):
     only = make_artefact(rows, ["naswot"])
     for name, fault in UNFIT.items():
         with pytest.raises(InputError, match=fault) as caught:
-            prediction.predict_network(only, own_network.load_network(f"{own_module}:{name}"))
+            prediction.predict_network(only, load_network(f"{own_module}:{name}"))
         assert "\n" not in str(caught.value)
 
 
+def test_networks_without_the_promise_of_an_interval(rows, own_module, monkeypatch):
+    """Beside those that keep it: dropout is off in evaluation, steps have no gradient, weights are drawn."""
+    monkeypatch.setattr("zcp.ensemble.region.Region.why_outside", lambda *_: "")
+    made = make_artefact(rows, ["naswot"])
+    notes = {
+        "random": ["two forwards on the same inputs in evaluation mode differ"],
+        "thousand": ["the network has 1000 logits, and cifar10 has 10 classes; narrow the head to 10"],
+    }
+    notes["random_thousand"] = [*notes["random"], *notes["thousand"]]
+    for name, told in notes.items():
+        found = prediction.predict_network(made, load_network(f"{own_module}:{name}"))
+        assert found.why and np.isnan([found.low, found.high]).all() and np.isfinite(found.accuracy)
+        assert len(found.notes) == len(told) and all(map(str.startswith, found.notes, told))
+        assert "like the fitted" not in found.seen
+    for name in ("plain", "dropout", "steps", "zero_head"):
+        found = prediction.predict_network(made, load_network(f"{own_module}:{name}"))
+        assert found.why == "" and found.notes == () and found.low < found.high, name
+
+
+def test_the_population_of_the_comparison_is_named(rows, own_module):
+    made, network = make_artefact(rows, [*FEATURES, "az_nas"]), load_network(f"{own_module}:hundred")
+    for settings, space in (({}, "tss"), ({"population": "sss"}, "sss")):
+        lines = list(prediction.predict_network(made, network, "cifar100", **settings).lines())
+        assert f"compared with   the fitted networks of {space} cifar100" in lines
+
+
+def test_an_architecture_that_was_fitted_is_never_refused(rows):
+    """Zeros between all nodes: its logits do not depend on the inputs, and its accuracy was measured."""
+    nothing = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+    made = make_artefact(rows)
+    assert np.isfinite(prediction.predict_architecture(made, "tss", nothing).accuracy)
+    with pytest.raises(InputError, match="do not depend"):
+        prediction.predict_network(made, zcp.build("tss", nothing))
+
+
+def test_code_that_ends_the_program_is_code_that_fails(own_module):
+    network = load_network(f"{own_module}:ends")
+    batches = zcp.gaussian_batches("cifar10", 4)
+    assert "SystemExit: 0" in zcp.score(network, batches, ["grad_norm"]).reasons["grad_norm"]
+    with pytest.raises(InputError, match="SystemExit: 0"):
+        zcp.flops(network, batches[0][0])
+    network.change = interrupted
+    for run in (
+        lambda: zcp.score(network, batches, ["grad_norm"]),
+        lambda: zcp.flops(network, batches[0][0]),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            run()
+
+
+def interrupted(_):
+    raise KeyboardInterrupt
+
+
 def test_a_network_that_fails_where_the_model_reads_it(own_module):
-    network, batches = own_network.load_network(f"{own_module}:single"), zcp.gaussian_batches("cifar10", 4)
+    network, batches = load_network(f"{own_module}:single"), zcp.gaussian_batches("cifar10", 4)
     with pytest.raises(
         InputError, match=r"GreenFactory needs \w+, but the network's forward fails \(ValueErr"
     ):
@@ -225,7 +349,7 @@ def test_a_network_that_fails_where_the_model_reads_it(own_module):
 
 def test_a_network_of_one_s_own_is_ranked_in_the_population(rows, own_module):
     made = make_artefact(rows, [*FEATURES, "az_nas"])
-    network = own_network.load_network(f"{own_module}:build")
+    network = load_network(f"{own_module}:build")
     found = prediction.predict_network(made, network, "cifar10", population="sss")
     assert found.features["az_nas"] < 0 and np.isfinite(found.accuracy)
     with pytest.raises(InputError, match="not for darts cifar10"):
@@ -256,13 +380,42 @@ def test_which_network_must_be_said(given, monkeypatch, capsys):
     assert stopped.value.code == 2 and "say which network" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ("--space tss --arch x", "malformed"),
+        ("--space tss --arch 15625", "index 15625 is out of range"),
+        ("--space nds --arch 0", "unknown search space 'nds'"),
+        ("--space darts --arch 0", "not for darts cifar10"),
+        ("--space tss --arch 0 --dataset mnist", "unknown dataset 'mnist'"),
+        ("--space tss --arch 0 --level 0.5", "gives intervals for .* not for tss cifar10 at 0.5"),
+        ("--space tss --arch 0 --target loss", "no fitted model .*there are those of the target"),
+        ("--network x", "is named as module:function"),
+        ("--network x:y --level 2", "not for tss cifar10 at 2.0"),
+        ("--network no_such_module:x", "gives no network: ModuleNotFoundError"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_a_model_is_loaded(monkeypatch, given, fault):
+    from typer.testing import CliRunner
+
+    from zcp.cli import app
+
+    def load(*_):
+        raise AssertionError("a model is loaded")
+
+    monkeypatch.setattr(artefacts, "read", load)
+    found = CliRunner().invoke(app, ["predict", *given.split()])
+    assert isinstance(found.exception, InputError) and re.search(fault, str(found.exception))
+
+
 def test_command_line(rows, tmp_path, monkeypatch):
     from typer.testing import CliRunner
 
     from zcp.cli import app
 
     write(make_artefact(rows, name="GreenFactory-Fast"), tmp_path)
-    monkeypatch.setattr(artefacts.read, "__defaults__", ("test", tmp_path))
+    for reader in (artefacts.read, cards.find_card):
+        monkeypatch.setattr(reader, "__defaults__", ("test", tmp_path))
     call = ["predict", "--space", "tss", "--arch", ARCH, "--dataset", "cifar10", "--fast"]
     found = CliRunner().invoke(app, call)
     assert found.exit_code == 0, found.output
@@ -275,3 +428,6 @@ def test_command_line(rows, tmp_path, monkeypatch):
     own = ["predict", "--network", "module_of_a_test:build", "--dataset", "cifar10", "--fast"]
     found = CliRunner().invoke(app, own)
     assert found.exit_code == 0 and "network         module_of_a_test:build" in found.output
+    own[2] = "module_of_a_test:ends"
+    found = CliRunner().invoke(app, own)
+    assert isinstance(found.exception, InputError) and found.output == ""  # status 2 by `zcp.cli.main`

@@ -73,7 +73,7 @@ def test_programs(name):
 def test_program_topprog_by_hand():
     s = Statistics(network("nats", "eznas", torch.float64), batches(dtype=torch.float64))
     noise = s.noise("eznas_N", s.batches[0][0].shape)
-    triples = reference_triples(s.network, s.forward(s.network, noise))
+    triples = reference_triples(s.network, s.forward(s.network, noise, named=True))
     expected = [float(triple.second.input.detach().square().sum()) for triple in triples]
     assert program_score(s, PROGRAMS["topprog"]) == pytest.approx(sum(expected) / len(expected))
 

@@ -15,7 +15,7 @@ from zcp.statistics.operations import KINDS
 def test_calls_follow_execution_and_hold_what_the_layers_saw():
     net = network("plain")
     inputs = batches()[0][0]
-    seen = forward(net, inputs)
+    seen = forward(net, inputs, named=True)
     x, calls = inputs, iter(seen.calls)
     net.train()
     for module in net:
@@ -41,7 +41,7 @@ def test_of_filters_by_kind():
 
 def test_a_module_that_runs_twice_gives_two_calls():
     net = Shared()
-    seen = forward(net, batches()[0][0])
+    seen = forward(net, batches()[0][0], named=True)
     assert [call.module for call in seen.of("convolution")] == [net.stem, net.conv, net.conv]
     assert net.unused not in [call.module for call in seen.calls]
 

@@ -1,8 +1,10 @@
 """A Dask cluster as the executor: the same function, on workers that may come and go."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from itertools import islice
 from queue import Empty, Queue
 from typing import Any
@@ -39,7 +41,7 @@ class Cluster:
         patience: seconds after which a cluster that sends nothing is given up.
 
     Raises:
-        InputError: if Dask is not installed, or there is no address.
+        InputError: if Dask is not installed, or no scheduler answers at the address.
     """
 
     def __init__(self, address: str, patience: float = PATIENCE) -> None:
@@ -51,6 +53,7 @@ class Cluster:
             raise InputError("--cluster needs Dask; run: pip install 'zcp-nas[cluster]'") from None
         self.address, self.patience = address, patience
         self._distributed: Any = distributed
+        self._require_scheduler()
 
     def environments(self, device: str) -> Sequence[Mapping[str, str]]:
         """Return the environment of each worker that is there now.
@@ -86,19 +89,40 @@ class Cluster:
                 yield begun.pop(future.key)[0], self._result(future)
                 begin(1)
 
-    def _connect(self) -> Any:
+    def _require_scheduler(self) -> None:
+        """Raise InputError unless a scheduler answers."""
+
         async def probe() -> None:
             # A client waits for ever for a scheduler that accepts and says nothing.
             comm = await asyncio.wait_for(self._distributed.core.connect(self.address, ANSWER), ANSWER)
             comm.abort()
 
-        try:
+        with self._answering():
+            # Dask tries again and again where nobody listens, or no host has that name.
+            if place := self._host_and_port():
+                socket.create_connection(place, ANSWER).close()
             with ThreadPoolExecutor(1) as thread:  # The caller's may have a loop of its own.
                 thread.submit(asyncio.run, probe()).result()
-            return self._distributed.Client(self.address, timeout=ANSWER)
-        except (OSError, TimeoutError, ValueError) as error:
-            told = str(error) or f"silent for {ANSWER:.0f} seconds"
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError, OverflowError) as error:
+            told = getattr(error, "strerror", None) or str(error) or f"silent for {ANSWER:.0f} seconds"
             raise InputError(f"no Dask scheduler answers at {self.address!r} ({told})") from error
+
+    def _host_and_port(self) -> tuple[str, int] | None:
+        """Return where the scheduler listens; None where that is no host, as within a process."""
+        with suppress(ValueError):
+            host, port = self._distributed.comm.get_address_host_port(self.address)
+            return host, port
+        return None
+
+    def _connect(self) -> Any:
+        self._require_scheduler()
+        with self._answering():
+            return self._distributed.Client(self.address, timeout=ANSWER)
 
     def _next(self, finished: "Queue[Any]") -> Any:
         turn = min(5.0, self.patience)

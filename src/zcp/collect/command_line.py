@@ -1,7 +1,8 @@
 """The commands `zcp collect` and `zcp merge`."""
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -47,19 +48,24 @@ def collect_command(
     The same command continues what was interrupted, and a larger --count extends it. Collections of other
     settings (batch, seed, inputs, proxies, versions of their definitions) are refused.
     """
-    _stop_on_sigterm()
     spaces, datasets = listed(space) or list(SPACES), listed(dataset) or list(DATASETS)
     if (count is None) == (indices is None):
         raise InputError("say which architectures: either --count 300 or --indices FILE")
     chosen = first(count, spaces, seed) if count is not None else read_indices(indices or Path(), spaces)
+    if not chosen:
+        raise InputError(f"{indices} names no architecture; write a line `index` or `space index` for each")
     units = plan(chosen, datasets, parse_shard(shard))
+    if not units:
+        most = max(map(len, chosen.values()))
+        raise InputError(f"--shard {shard} holds no architecture; its first number can be {most} at most")
     settings = choose_settings(datasets, listed(proxies) or None, batch, seed, inputs)
     target = _checked(device, is_remote=cluster is not None)
     executor: Executor = Pool(_workers(device, workers)) if cluster is None else Cluster(cluster)
     path = scores_path(out)
     require_writable(path)
     typer.echo(f"{len(units)} networks, {len(settings.proxies)} proxies, batch {batch}, {device} -> {path}")
-    collect(path, units, settings, executor, target)
+    with _ended_in_order():
+        collect(path, units, settings, executor, target)
     typer.echo(f"written: {path}")
 
 
@@ -106,11 +112,22 @@ def _checked(device: str, is_remote: bool) -> str:
     return device
 
 
-def _stop_on_sigterm() -> None:
-    """End as after Ctrl-C, with the rows so far written, when a batch system asks the process to end."""
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Write the rows so far and end, on Ctrl-C and when a batch system asks the process to end (SIGTERM)."""
 
     def stop(number: int, _frame: object) -> NoReturn:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # A second one must not interrupt the last part.
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)  # A second one must not interrupt the last part.
         raise SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, stop)
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for each, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(each, stop)
+        yield
+    finally:
+        for each, handler in before.items():
+            if signal.getsignal(each) is stop:
+                signal.signal(each, handler)

@@ -8,6 +8,7 @@
   put into one folder are merged: a network that occurs twice counts once, and must have equal values.
 """
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,8 @@ from zcp.spaces import ALL_SPACES
 KEYS = ["space", "index", "dataset"]
 #: Hexadecimal digits of its checksum in the name of a part.
 DIGITS = 16
+#: Errors of a disk, or of one's share of it, that has no room left.
+FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def load_scores(source: str | Path) -> pd.DataFrame:
@@ -188,9 +191,20 @@ def disk_errors(folder: Path, lost: str = "nothing was changed") -> Iterator[Non
     try:
         yield
     except OSError as error:
-        raise InputError(
-            f"cannot write {folder}: {error.strerror or error}; {lost}. Make room, or choose another folder"
-        ) from error
+        in_the_way = (FileExistsError, NotADirectoryError)
+        cause = _obstacle(folder) if isinstance(error, in_the_way) else error.strerror or error
+        remedy = "Make room, or choose another folder" if error.errno in FULL else "Choose another folder"
+        raise InputError(f"cannot write {folder}: {cause}; {lost}. {remedy}") from error
+
+
+def _obstacle(folder: Path) -> str:
+    """Return what there is where a folder was to be made."""
+    for place in (folder, *folder.parents):
+        if place.is_symlink() and not place.exists():
+            return f"{place} is a broken link"
+        if place.exists() and not place.is_dir():
+            return f"{place} is {'a file' if place.is_file() else 'no folder'}"
+    return "there is something else of that name"
 
 
 def merge(out: Path, sources: Sequence[Path]) -> list[str]:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
+from threading import current_thread, main_thread
 from typing import Any
 
 import torch
@@ -146,6 +147,23 @@ def one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextmanager
+def deaf_to_ctrl_c() -> Iterator[None]:
+    """Let processes that start in this block ignore Ctrl-C, which all of a terminal's processes get.
+
+    They inherit it, so that it holds while they import. This process ignores it for these milliseconds, too.
+    """
+    # The main thread alone may do this, and Python cannot set again what a program in C has set.
+    if current_thread() is not main_thread() or signal.getsignal(signal.SIGINT) is None:
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class _Worker:
     """A process, the connection to it, and the task that it is busy with."""
 
@@ -157,7 +175,7 @@ class _Worker:
         self.beside = 0  # workers that there could be when the task began
         self.is_ready, self.silent = False, 0.0
         self.process = context.Process(target=_serve, args=(theirs, function), daemon=True)
-        with one_thread():
+        with one_thread(), deaf_to_ctrl_c():
             self.process.start()
         theirs.close()
 

@@ -20,12 +20,12 @@ import pandas as pd
 import skops.io
 
 from zcp.data.checksums import sha256
-from zcp.ensemble.cards import FORMAT, Card, check_card, read_card, require_versions, seal
+from zcp.ensemble.cards import FORMAT, Card, check_card, find_card, find_width, require_versions, seal
 from zcp.ensemble.estimators import GreenFactory
 from zcp.ensemble.lean import lean
 from zcp.ensemble.region import Region, measure
 from zcp.errors import InputError
-from zcp.paths import MODELS, is_file, refit
+from zcp.paths import MODELS
 from zcp.proxies.registry import proxy_of_version
 from zcp.versions import versions
 
@@ -60,7 +60,7 @@ class Artefact:
         population: quantiles of the parts of AZ-NAS: `space dataset` -> part -> ascending values.
         scores: what the training scores were computed with: file, sha256 and settings.
         card: the model, its hyperparameters, rows, seed and seconds.
-        measured: what it is worth, see `zcp.ensemble.cards.Measured`.
+        measured: what it is worth, see `zcp.ensemble.worth.Measured`.
         fitted: indices of the fitted networks by `space dataset`.
         regions: where they lie, by `space dataset`.
         versions: of the packages that it was fitted with.
@@ -98,15 +98,7 @@ class Artefact:
         Raises:
             InputError: if the artefact was not calibrated for this cell or level.
         """
-        asked = {"space": space, "dataset": dataset, "level": level}
-        found = self.widths[self.widths[list(asked)].eq(pd.Series(asked)).all(axis=1)]
-        if found.empty:
-            cells = ", ".join(sorted(set(self.widths["space"] + " " + self.widths["dataset"])))
-            levels = ", ".join(map(str, sorted(set(self.widths["level"]))))
-            raise InputError(
-                f"{self.name} gives intervals for {cells} at {levels}, not for {space} {dataset} at {level}"
-            )
-        return float(found["width"].iloc[0])
+        return find_width(self.name, self.widths.to_dict("records"), space, dataset, level)
 
 
 def write(artefact: Artefact, folder: Path = MODELS) -> Path:
@@ -155,15 +147,7 @@ def read(name: str, target: str = "test", folder: Path = MODELS) -> Artefact:
             features, hyperparameters or types than it says.
     """
     path = folder / f"{name}-{target}.json"
-    if is_file(note := path.with_suffix(".txt")):
-        raise InputError(f"{name} does not ship for the target {target}: {note.read_text().strip()}")
-    if not is_file(path) or not is_file(path.with_suffix(".skops")):
-        others = {other.stem.removeprefix(f"{name}-") for other in folder.glob(f"{name}-*.skops")} - {target}
-        remedy = f"there are those of the target {', '.join(sorted(others))}" if others else refit()
-        raise InputError(f"no fitted model {path}; {remedy}")
-    card = read_card(path)
-    if (card.name, card.target) != (name, target):
-        raise InputError(f"{path} is the card of {card.name}-{card.target}; restore its name")
+    card = find_card(name, target, folder)
     if sha256(model := path.with_suffix(".skops")) != card.sha256:
         raise InputError(f"{model} is damaged: it is not the file that its card describes; restore both")
     require_versions(path, card, {"sklearn", *_require_trusted(model)})

@@ -2,19 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from zcp.collect.settings import Origin
 from zcp.data.datasets import get_dataset
 from zcp.ensemble.region import Region
+from zcp.ensemble.worth import Digest, Index, Measured, Strict, Text
 from zcp.errors import InputError
-from zcp.paths import is_file, refit
+from zcp.paths import MODELS, is_file, refit
 from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.spaces import get_space
 
@@ -23,8 +24,6 @@ FORMAT = 3
 LARGEST = 8 * 2**20  # bytes
 #: Packages that a model may be made of: module -> its name in the versions of a card.
 PACKAGES = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu"}
-#: What a model must rank better than in every cell, and the models that ship only if they do.
-TO_BEAT, JUDGED = ("mean of ranks", "best proxy"), ("GreenFactoryFast",)
 
 
 def _settings(told: dict[str, Any]) -> dict[str, Any]:
@@ -46,17 +45,9 @@ def _cell(name: str) -> str:
 
 
 Cell = Annotated[str, AfterValidator(_cell)]
-Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Text = Annotated[str, Field(min_length=1, max_length=200)]
-Index = Annotated[int, Field(ge=0)]
-Correlation = Annotated[float, Field(ge=-1, le=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Width(_Strict):
+class Width(Strict):
     """The half-width of the intervals of a cell at one level, percent."""
 
     space: str
@@ -65,7 +56,7 @@ class Width(_Strict):
     width: float = Field(gt=0, le=100)
 
 
-class Scores(_Strict):
+class Scores(Strict):
     """What the training scores were computed with, and the size of AZ-NAS's population by cell."""
 
     scores: Text
@@ -74,7 +65,7 @@ class Scores(_Strict):
     az_nas_N: dict[Cell, Index] = {}  # noqa: N815 - as it is called
 
 
-class Fit(_Strict):
+class Fit(Strict):
     """The model that was fitted."""
 
     model: Text
@@ -84,69 +75,7 @@ class Fit(_Strict):
     seconds: float = Field(ge=0)
 
 
-class Coverage(_Strict):
-    """The share of test rows within their interval at one promised level, of `n` rows a split."""
-
-    level: float = Field(gt=0, lt=1)
-    coverage: float = Field(ge=0, le=1)
-    n: Index
-
-
-class MeasuredCell(_Strict):
-    """Means over the splits of a cell's outer test rows: `n` of them a split, and 95 percent intervals.
-
-    Kendall's correlation, RMSE (percent), the share of rows that are like the training rows, the coverage of
-    their intervals, and Kendall's correlation of the baselines.
-    """
-
-    space: str
-    dataset: str
-    n: int = Field(gt=0)
-    kendall: Correlation
-    kendall_low: Correlation
-    kendall_high: Correlation
-    rmse: float = Field(ge=0)
-    rmse_low: float = Field(ge=0)
-    rmse_high: float = Field(ge=0)
-    inside: float = Field(ge=0, le=1)
-    coverage: list[Coverage] = Field(min_length=1)
-    baselines: dict[str, Correlation]
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        if not self.kendall_low <= self.kendall <= self.kendall_high:
-            raise ValueError("a correlation lies outside its interval")
-        if not self.rmse_low <= self.rmse <= self.rmse_high:
-            raise ValueError("an error lies outside its interval")
-        if missing := {*TO_BEAT} - {*self.baselines}:
-            raise ValueError(f"the baseline {', '.join(sorted(missing))} is missing")
-        return self
-
-
-class Measured(_Strict):
-    """What the model is worth: the nested evaluation of the pipeline that fitted it, and its source."""
-
-    deposit: Text
-    scheme: Text
-    splits: int = Field(ge=2)
-    trials: int = Field(gt=0)
-    rows: int = Field(gt=0)
-    scores_sha256: Digest
-    cells: list[MeasuredCell] = Field(min_length=1)
-
-    def why_withheld(self) -> str:
-        """Return where a model of this quality does not beat its baselines; empty if nowhere."""
-        lost = [
-            f"{name} {cell.baselines[name]:.3f} against its {cell.kendall:.3f} in {cell.space} {cell.dataset}"
-            for cell in self.cells
-            for name in TO_BEAT
-            if not cell.kendall > cell.baselines[name]
-        ]
-        source = f" (Kendall's tau, outer test of {self.deposit}, {self.splits} splits)"
-        return "; ".join(lost) + source if lost else ""
-
-
-class Card(_Strict):
+class Card(Strict):
     """A whole card; see `zcp.ensemble.artefacts.Artefact` for what it means."""
 
     format: Literal[3]
@@ -163,6 +92,14 @@ class Card(_Strict):
     fitted: dict[Cell, list[Index]]
     regions: dict[Cell, Region]
     seal: Digest
+
+    def width(self, space: str, dataset: str, level: float) -> float:
+        """Return the half-width of the interval of a cell, percent.
+
+        Raises:
+            InputError: if the model was not calibrated for this cell or level.
+        """
+        return find_width(self.name, [dict(each) for each in self.widths], space, dataset, level)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -203,6 +140,48 @@ def _require_measured(
     }
     if found != {cell: {*widths} for cell, widths in cells.items()} or len(found) != len(measured.cells):
         raise ValueError("a cell or a level has a width and was not measured, or the other way round")
+
+
+def find_width(
+    name: str, widths: Sequence[Mapping[Any, Any]], space: str, dataset: str, level: float
+) -> float:
+    """Return the half-width of the interval of a cell at a level, percent.
+
+    Args:
+        name: of the model.
+        widths: space, dataset, level and width (percent) of each interval that it gives.
+        space: of the cell.
+        dataset: of the cell.
+        level: coverage of the interval.
+
+    Raises:
+        InputError: if there is none.
+    """
+    known = {(f"{each['space']} {each['dataset']}", each["level"]): float(each["width"]) for each in widths}
+    if (found := known.get((f"{space} {dataset}", level))) is not None:
+        return found
+    cells = ", ".join(sorted({cell for cell, _ in known}))
+    levels = ", ".join(map(str, sorted({each for _, each in known})))
+    raise InputError(f"{name} gives intervals for {cells} at {levels}, not for {space} {dataset} at {level}")
+
+
+def find_card(name: str, target: str = "test", folder: Path = MODELS) -> Card:
+    """Read and check the card of a fitted model, which is quick; the model is not read.
+
+    Raises:
+        InputError: if there is no such model, it is withheld, or its card is damaged or of another model.
+    """
+    path = folder / f"{name}-{target}.json"
+    if is_file(note := path.with_suffix(".txt")):
+        raise InputError(f"{name} does not ship for the target {target}: {note.read_text().strip()}")
+    if not is_file(path) or not is_file(path.with_suffix(".skops")):
+        others = {other.stem.removeprefix(f"{name}-") for other in folder.glob(f"{name}-*.skops")} - {target}
+        remedy = f"there are those of the target {', '.join(sorted(others))}" if others else refit()
+        raise InputError(f"no fitted model {path}; {remedy}")
+    card = read_card(path)
+    if (card.name, card.target) != (name, target):
+        raise InputError(f"{path} is the card of {card.name}-{card.target}; restore its name")
+    return card
 
 
 def seal(told: Mapping[str, Any]) -> str:

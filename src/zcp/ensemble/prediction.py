@@ -16,7 +16,7 @@ from zcp.collect.settings import image_digests
 from zcp.data.batches import Batch, gaussian_batches, image_batches
 from zcp.data.datasets import DATASETS, get_dataset
 from zcp.ensemble.artefacts import Artefact
-from zcp.ensemble.own_network import require_fit
+from zcp.ensemble.own_network import examine
 from zcp.ensemble.population import rank_in_population
 from zcp.errors import InputError, Kind
 from zcp.proxies.population import AZ_NAS_PARTS
@@ -33,6 +33,7 @@ NOISE_NOTE = (
 ON_NOISE = "it was scored on noise, and coverage was measured on images"
 ON_OTHERS = "it was scored on other inputs than those that coverage was measured on"
 _OWN = "not known: it is given as code"
+_ALIKE = f"{_OWN}, and like the fitted networks as far as proxies see, which is not all"
 UNMEASURED = "coverage was not measured on networks that are given as code"
 
 
@@ -47,6 +48,7 @@ class Prediction:
         model: what predicted it, and what that was fitted on.
         measured: what that is worth on such networks, and where the numbers come from.
         seen: whether this very network was among the fitted ones.
+        population: the space whose fitted networks it is ranked among and compared with.
         accuracy: percent.
         low: lower bound of the interval, percent; NaN where there is none.
         high: upper bound.
@@ -63,6 +65,7 @@ class Prediction:
     model: str
     measured: str
     seen: str
+    population: str
     accuracy: float
     low: float
     high: float
@@ -76,6 +79,7 @@ class Prediction:
         for name in ("network", "dataset", "target", "model", "measured"):
             yield f"{name:<16}{getattr(self, name)}"
         yield f"{'fitted on it':<16}{self.seen}"
+        yield f"{'compared with':<16}the fitted networks of {self.population} {self.dataset}"
         yield f"{'accuracy':<16}{self.accuracy:.2f} %"
         bounds = f"{self.low:.2f} to {self.high:.2f} % ({self.covered or UNMEASURED})"
         yield f"{'interval':<16}{f'none: {self.why}' if self.why else bounds}"
@@ -98,7 +102,7 @@ def predict_architecture(
     index, string = get_space(space).resolve(arch)
     base = artefact.scores["scores_settings"].get("seed", 0)
     network, seed = build(space, index, dataset, base), seed_for(base, space, index, dataset)
-    found = predict_network(artefact, network, dataset, population=space, level=level, seed=seed)
+    found = _predict(artefact, network, dataset, space, level, seed)
     seen, covered = _was_fitted(artefact, space, index, dataset), _covered(artefact, space, dataset, level)
     return replace(found, network=f"{string} ({space} {index})", seen=seen, covered=covered)
 
@@ -128,21 +132,39 @@ def predict_network(
         batches: inputs to score on; the training scores' own by default.
 
     Raises:
-        InputError: if the dataset, the population or the level is unknown, or no proxy can be computed.
+        InputError: if the dataset, the population or the level is unknown, the network cannot be right for
+            the dataset (`zcp.ensemble.own_network`), or no proxy can be computed.
     """
+    return _predict(artefact, network, dataset, population, level, seed, batches, own=True)
+
+
+def _predict(
+    artefact: Artefact,
+    network: nn.Module,
+    dataset: str,
+    population: str,
+    level: float,
+    seed: int,
+    batches: Sequence[Batch] | None = None,
+    *,
+    own: bool = False,
+) -> Prediction:
     get_dataset(dataset)
     width = artefact.width(population, dataset, level)
     notes: list[str] = []
     why = ON_OTHERS
     if batches is None:
         batches, notes, why = _choose_batches(artefact.scores["scores_settings"], dataset)
+    doubts = examine(network, dataset, batches, seed) if own else {}
+    notes, why = [*notes, *doubts.values()], next(iter(doubts), why)
     features = _score(artefact, network, population, dataset, batches, seed, notes)
     accuracy = float(artefact.estimator.predict(pd.DataFrame([features]))[0])
     why = why or artefact.regions[f"{population} {dataset}"].why_outside(features)
     low, high = (math.nan, math.nan) if why else (max(accuracy - width, 0.0), min(accuracy + width, 100.0))
     return Prediction(
         type(network).__name__, dataset, _TARGETS.get(artefact.target, artefact.target), _describe(artefact),
-        _measured(artefact, population, dataset), _OWN, accuracy, low, high, "", why, features, tuple(notes),
+        _measured(artefact, population, dataset), _OWN if why else _ALIKE, population, accuracy, low, high, "",
+        why, features, tuple(notes),
     )  # fmt: skip
 
 
@@ -229,7 +251,6 @@ def _score(
     # The definitions of today may be newer than those that the model was fitted on.
     computed = {name: artefact.proxy_of(name) for name in (*wanted, *(AZ_NAS_PARTS if ranked else ()))}
     notes += [f"{name}: as {old}, its older definition" for name, old in computed.items() if name != old]
-    require_fit(network, dataset, batches)
     scores = score(network, batches, computed.values(), seed=seed)
     for name, proxy in computed.items():
         if scores.kinds.get(proxy) is Kind.FORWARD:

@@ -58,6 +58,7 @@ class Run:
         self.loss, self.blocks, self.tick, self.spoilt = loss, blocks, tick, spoilt
         self.scores = Scores()
         self._open: dict[str, Later[float]] = {}
+        self._copies: bool | None = None  # as of `Statistics`: what one initialisation shows holds for all
         self._checks = [
             Later(check_finite, number, *finite(batch, main))
             for number, (batch, main) in enumerate(zip(batches, inputs_of(workspace), strict=True))
@@ -106,6 +107,7 @@ class Run:
                 self._record(name, partial(_refuse, written))
                 self.workspace.discard()
                 break
+        self._copies = statistics.copies
         self._marks.setdefault(group, []).extend(statistics.marks)
         self._checks += statistics.checks
         scores.unseen = tuple(sorted({*scores.unseen, *statistics.unseen}))
@@ -133,6 +135,7 @@ class Run:
             engine=self.workspace.engine,
             loss=self.loss,
             block_names=self.blocks,
+            copies=self._copies,
         )
 
     def _computed(self, proxy: Proxy, statistics: Statistics) -> float:
@@ -174,7 +177,7 @@ def _outcome(compute: Callable[[], float]) -> tuple[float, str, Kind]:
         raise
     except Undefined as error:
         return math.nan, str(error), error.kind
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # A network that fails must cost neither the other proxies nor the other networks of a collection.
         who = _who(error)
         reason = f"{who} fails ({type(error).__name__}: {one_line(error)})"
@@ -201,7 +204,7 @@ def _number(found: Any) -> float:
         ) from error
 
 
-def _who(error: Exception) -> str:
+def _who(error: BaseException) -> str:
     """Tell whose code failed: the network's own forward, a pass on it, or the proxy."""
     places = [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
     known = getattr(error, "zcp_who", "")  # of an error that is raised once more

@@ -80,10 +80,20 @@ class Space(ABC):
         return counted_as_nats_bench(seen.calls)
 
     def resolve(self, arch: str | int) -> tuple[int, str]:
-        """Return (index, architecture string) of an architecture given as either of them."""
-        if isinstance(arch, str):
+        """Return (index, architecture string) of an architecture given as either of them.
+
+        Raises:
+            InputError: if it is neither.
+        """
+        if not isinstance(arch, str):
+            return arch, self.arch(arch)
+        try:
             return self.index(arch), arch
-        return arch, self.arch(arch)
+        except InputError as error:
+            raise InputError(
+                f"{error}; an architecture of {self.name} is an index from 0 to {self.size - 1}, or a string "
+                f"such as {self.arch(0)!r}"
+            ) from error
 
     def check_index(self, index: int) -> int:
         """Return `index` as an int.

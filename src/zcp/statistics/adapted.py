@@ -27,6 +27,13 @@ MAIN = ("pixel_values", "input_values", "input_features", "inputs_embeds", "inpu
 NAMES = ("logits", "prediction_logits", "out", "last_hidden_state")
 
 
+class NoLogits(InputError):
+    """It cannot be told which of the outputs of a network are its logits; `args` say what there is."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}; pass output= (a key, an index, or a function of what it returned)"
+
+
 class Form:
     """How a network is called, and what of its outputs is taken. Copies of a network share it.
 
@@ -112,9 +119,9 @@ class Form:
         if self._place is None:
             self._known = False
             shapes = ", ".join(str(tuple(leaves[n].shape)) for n in tensors) or "no tensor"
-            raise InputError(
-                f"the network returned a {type(outputs).__name__} of {shapes}, of which the logits cannot be "
-                "told; pass output= (a key, an index, or a function of what it returned)"
+            raise NoLogits(
+                f"the network returned a {type(outputs).__name__} of {shapes}, of which the logits "
+                "cannot be told"
             )
         found: Tensor = leaves[self._place]
         return found

@@ -1,7 +1,6 @@
 """One forward of a network, and what its operations saw, whatever they were written as."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -14,13 +13,16 @@ from zcp.statistics.operations import KINDS
 from zcp.statistics.recorder import Recorder
 
 
-def forward(network: nn.Module, inputs: Tensor, kinds: Sequence[str] = KINDS, **asked: Any) -> Pass:
+def forward(
+    network: nn.Module, inputs: Tensor, kinds: Sequence[str] = KINDS, *, named: bool = False, **asked: Any
+) -> Pass:
     """Run `network` on `inputs` and keep what its operations saw; nothing stays behind.
 
     Args:
         network: any module.
         inputs: what it runs on.
         kinds: of the operations to keep.
+        named: tell which module an operation was, by a hook for each, which takes its time.
         asked: further arguments of `Recorder`.
 
     Raises:
@@ -30,17 +32,13 @@ def forward(network: nn.Module, inputs: Tensor, kinds: Sequence[str] = KINDS, **
     if not kinds and not any(asked.values()) and asked.get("copies", False) is not None:
         return Pass(inputs, check_logits(network(inputs)), [])
     recorder = Recorder(kinds, **asked)
-    modules = hooks.modules_of(network)
-    handles = hooks.hide(recorder, modules)
-    # Who reads modules differentiates, and a hook for each of hundreds of modules takes its time.
-    if kinds and not asked.get("take") and torch.is_grad_enabled():
-        handles += hooks.name(recorder, modules)
-    with ExitStack() as stack:
-        stack.enter_context(recorder.origins.following_functions())
-        for handle in handles:
-            stack.callback(handle.remove)
-        with recorder:
+    handles = hooks.name(recorder, network) if named else []
+    try:
+        with recorder.origins.following(network), recorder:
             logits = network(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
     return Pass(inputs, check_logits(logits), recorder.calls)
 
 

@@ -135,7 +135,7 @@ def own_copy(network: nn.Module, device: torch.device | None = None) -> nn.Modul
     """
     try:
         own = duplicate(network)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"the network cannot be copied ({type(error).__name__}: {error}); zcp works on copies, so remove "
             "attributes such as open files, locks or generators"
@@ -195,7 +195,7 @@ def materialised(network: nn.Module, arguments: Sequence[Any], keywords: dict[st
             _silence(module)
         with torch.no_grad():
             own(*arguments, **keywords)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"the network has lazy modules, and the forward that would give them weights fails "
             f"({type(error).__name__}: {error}); run it once on inputs of its own"

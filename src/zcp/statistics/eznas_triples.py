@@ -182,7 +182,7 @@ def _take(s: Runner, which: str, *, weights: bool) -> tuple[Pass, dict[Tensor, T
         images = s.batches[0][0]
         noise = s.noise(f"eznas_{which}", images.shape)
         inputs = noise if which == "N" else images + 0.1 * noise
-        forward = s.forward(s.network, inputs.requires_grad_())
+        forward = s.forward(s.network, inputs.requires_grad_(), named=True)
         found = s.gradients_of_features(forward, activations(s.network, forward))
     if weights:
         read = dict.fromkeys(call.weight for call in _read(s.network, forward) if call.weight is not None)

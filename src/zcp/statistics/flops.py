@@ -11,7 +11,6 @@ from zcp.errors import InputError
 from zcp.statistics.adapted import arguments_of
 from zcp.statistics.calls import Call
 from zcp.statistics.copies import materialised, own_copy, unwrapped
-from zcp.statistics.hooks import hide, modules_of
 from zcp.statistics.products import read_product
 from zcp.statistics.recorder import Recorder
 from zcp.statistics.refusals import require_scorable
@@ -110,10 +109,9 @@ def flops(network: nn.Module, inputs: Any) -> Flops:
         module.register_forward_pre_hook(lambda module, _args: running.append(names[module]))
         module.register_forward_hook(end, always_call=True)
     recorder = Recorder(arguments=True, biases=False, take=take)
-    hide(recorder, modules_of(own))
     try:
-        with torch.no_grad(), recorder.origins.following_functions(), recorder:
+        with torch.no_grad(), recorder.origins.following(own), recorder:
             own(*args, **kwargs)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"the network fails on these inputs ({type(error).__name__}: {error})") from error
     return Flops(sum(counts.values()), counts)

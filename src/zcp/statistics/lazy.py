@@ -26,7 +26,7 @@ class Lazy:
         self.marks: list[tuple[str, Any]] = []
         self._spending = [""]
         self._values: dict[str, Any] = {}
-        self._errors: dict[str, Exception] = {}
+        self._errors: dict[str, Exception | SystemExit] = {}
         self._needs: dict[str, set[str]] = {}
         self._readers: list[set[str]] = [set()]
 
@@ -69,7 +69,7 @@ class Lazy:
             with self.reading(name) as needs:
                 try:
                     self._values[name] = compute(self)
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     # Kept, so that the next reader fails alike instead of paying for the failure again.
                     self._errors[name] = error
             self._needs[name] = needs

@@ -64,8 +64,10 @@ class Statistics(Lazy):
         engine: the layout of weights and activations.
         loss: a scalar function of the network's outputs and the targets; cross-entropy if None.
         block_names: modules that the network is a chain of; found if None.
+        copies: whether passes work on copies because the network overwrites activations; None: not known yet.
 
     Attributes:
+        copies: the same, as far as it is known by now.
         passes: how often the network ran: `forward`, `backward`, and `double_backward`, where passes on a
             single sample count as well.
         step_passes: the same by the step that they were run for, as `seconds`.
@@ -84,12 +86,13 @@ class Statistics(Lazy):
         engine: Engine = ENGINES["plain"],
         loss: losses.Loss | None = None,
         block_names: Sequence[str] | None = None,
+        copies: bool | None = None,
     ) -> None:
         super().__init__()
         self.network: nn.Module = lay_out(network.train(), engine)
         self.engine = engine
         self._loss, self._block_names = loss, block_names
-        self._copies: bool | None = None  # whether the network overwrites activations; None: not known yet
+        self.copies = copies
         first = next(network.parameters(), torch.empty(0))
         self.device, self.dtype = first.device, first.dtype
         self.batches = [
@@ -154,19 +157,19 @@ class Statistics(Lazy):
         with copies in all later passes. Calls that are not kept are made with copies until it is known.
         """
         self.passes["forward"] += 1
-        copies = True if self._copies is None and "take" in asked else self._copies
+        copies = True if self.copies is None and "take" in asked else self.copies
         try:
-            found = capture.forward(network, inputs, kinds, copies=copies, twice=self._second_order, **asked)
+            found = capture.forward(network, inputs, kinds, copies=copies, **asked)
         except Overwrites:
-            self._copies = True
+            self.copies = True
             return self.forward(network, inputs, kinds, **asked)
         if copies or "take" in asked:
             return found
         if not all(call.intact for call in found.calls):
-            self._copies = True
+            self.copies = True
             return self.forward(network, inputs, kinds, **asked)
         if kinds == KINDS and torch.is_grad_enabled():
-            self._copies = False
+            self.copies = False
         return found
 
     def gradients(
@@ -200,7 +203,13 @@ class Statistics(Lazy):
     def data(self) -> Pass:
         """The forward on the first batch, with its graph; its inputs require a gradient."""
         inputs = self.batches[0][0].detach().clone().requires_grad_()
-        return self.forward(self.network, inputs, own_inputs=bool(self._layer_kinds))
+        return self.forward(
+            self.network,
+            inputs,
+            named=True,
+            own_inputs=bool(self._layer_kinds),
+            twice=self._second_order,
+        )
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of outputs, a scalar.
@@ -375,10 +384,10 @@ class Statistics(Lazy):
 
         The buffers of batch norms are fresh before the first forward and stay as the second one leaves them.
         """
-        before = self._copies
+        before = self.copies
         found = self._perturbed_features()
         # Where it showed only then that the network overwrites, the buffers saw a forward too many.
-        return self._perturbed_features() if self._copies and not before else found
+        return self._perturbed_features() if self.copies and not before else found
 
     @torch.no_grad()
     def _perturbed_features(self) -> tuple[Tensor, Tensor]:

@@ -14,12 +14,14 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from zcp.statistics.calls import is_parameter
 
 #: Of parameters; of buffers and the like alone; of no tensor, as `torch.zeros` and `torch.arange`.
 MADE, HELD, FRESH = "made", "held", "fresh"
 _APPLY = torch.autograd.Function.__dict__["apply"]
+_PARAMETRISE = ParametrizationList.forward
 #: Networks -> the places of their buffers, and their tensors that are neither parameters nor buffers.
 _HELD: WeakKeyDictionary[nn.Module, tuple[list[tuple[dict[str, Any], str]], list[Tensor]]] = (
     WeakKeyDictionary()
@@ -30,25 +32,23 @@ class Origins:
     """Tells what tensors are made of, while a network runs; of activations it keeps nothing.
 
     Attributes:
-        network: what runs; without one no buffer is known.
         hidden: how many parametrisations are at work, whose operations nobody looks at.
     """
 
     def __init__(self) -> None:
-        self.network: nn.Module | None = None
         self.hidden = 0
+        self._network: nn.Module | None = None  # without one no buffer is known
         self._known: dict[Tensor, str] = {}
         self._held: dict[int, Tensor] | None = None
 
     def of(self, tensor: Tensor) -> str | None:
         """Return MADE, HELD or FRESH, and None for activations."""
-        known = self._known.get(tensor)
-        if known is not None:
+        if self._known and (known := self._known.get(tensor)) is not None:
             return known
         if type(tensor) is not Tensor and isinstance(tensor, nn.Parameter):
             return MADE
         if self._held is None:
-            self._held = _held_by(self.network) if self.network is not None else {}
+            self._held = _held_by(self._network) if self._network is not None else {}
         return HELD if id(tensor) in self._held else None
 
     def is_weight(self, tensor: Any) -> TypeGuard[Tensor]:
@@ -67,30 +67,26 @@ class Origins:
     def note(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """Keep what the result of a function is made of, if it is not of activations."""
         if isinstance(result, Tensor):
-            results: Iterable[Any] = (result,)
+            self.set(result, self._together(args, kwargs, result))
         elif isinstance(result, tuple | list):
-            results = result
-        else:
-            return
-        origin = self._together(args, kwargs, result)
-        for each in results:
-            if isinstance(each, Tensor):
-                self.set(each, origin)
+            origin = self._together(args, kwargs, result)
+            for each in result:
+                if isinstance(each, Tensor):
+                    self.set(each, origin)
 
     def set(self, tensor: Tensor, origin: str | None) -> None:
         """Keep the origin of a tensor, which may have been written into."""
         if origin is not None:
-            self._known[tensor] = origin
+            if origin != self.of(tensor):  # buffers count batches
+                self._known[tensor] = origin
         elif self._known:
             self._known.pop(tensor, None)
 
     def _together(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> str | None:
+        if args and isinstance(args[0], Tensor) and self.of(args[0]) is None:
+            return None  # most often
         found = set()
-        for each in _tensors(args):
-            if (origin := self.of(each)) is None:
-                return None
-            found.add(origin)
-        for each in _tensors(kwargs.values()) if kwargs else ():
+        for each in _tensors((*args, *kwargs.values())):
             if (origin := self.of(each)) is None:
                 return None
             found.add(origin)
@@ -101,19 +97,31 @@ class Origins:
         return MADE if MADE in found else HELD if found == {HELD} else FRESH
 
     @contextmanager
-    def following_functions(self) -> Iterator[None]:
-        """Follow the functions with a backward of their own as well, which no mode sees."""
+    def following(self, network: nn.Module) -> Iterator[None]:
+        """Follow what no mode sees as well, functions with a backward of their own; hide parametrisations."""
+        self._network = network
 
         def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
             result = _APPLY.__func__(cls, *args, **kwargs)
             self.note(args, kwargs, result)
             return result
 
+        def parametrise(module: ParametrizationList) -> Tensor:
+            self.hidden += 1
+            try:
+                weight = _PARAMETRISE(module)
+            finally:
+                self.hidden -= 1
+            self.set(weight, MADE)
+            return weight
+
         torch.autograd.Function.apply = classmethod(apply)  # type: ignore[assignment,method-assign]
+        ParametrizationList.forward = parametrise  # type: ignore[assignment,method-assign]
         try:
             yield
         finally:
             torch.autograd.Function.apply = _APPLY  # type: ignore[method-assign]
+            ParametrizationList.forward = _PARAMETRISE  # type: ignore[method-assign]
 
 
 def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:

@@ -58,7 +58,7 @@ def reset(module: nn.Module) -> None:
         return
     try:
         _reset(module, function)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"{type(module).__name__}.{function.__name__}() fails ({type(error).__name__}: {error}), so its "
             'weights cannot be drawn anew; let it work without arguments, or pass init="keep"'

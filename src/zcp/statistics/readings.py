@@ -1,28 +1,8 @@
 """What the arguments of an operation are."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
-
-from zcp.statistics.operations import Operation
-
-
-class Reading(NamedTuple):
-    """How an operation is read.
-
-    Attributes:
-        kind: what it computes.
-        input: the activations that enter.
-        weight: (out, in, …) or None.
-        channels: the dimension of the output that the rows of a weight make.
-        args: arguments of the function.
-    """
-
-    kind: str
-    input: Any
-    weight: Tensor | None
-    channels: int
-    args: tuple[Any, ...]
 
 
 def argument(place: tuple[int, str] | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -47,9 +27,3 @@ def _swapped(given: Tensor, own: Tensor, each: Any) -> Any:
     if isinstance(each, list):  # the factors of an einsum
         return [own if one is given else one for one in each]
     return own if each is given else each
-
-
-def read(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reading:
-    """Return how an operation is read."""
-    given, weight = argument(operation.input, args, kwargs), argument(operation.weight, args, kwargs)
-    return Reading(operation.kind, given, weight, 1 if operation.kind == "convolution" else -1, args)

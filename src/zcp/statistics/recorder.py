@@ -16,7 +16,7 @@ from zcp.statistics.operations import ATTENTION, KINDS, LAYERS, OPERATIONS, TWIC
 from zcp.statistics.origins import MADE, Origins
 from zcp.statistics.product_layers import Form, as_layer
 from zcp.statistics.products import PRODUCTS, Product, operands_of, read_product
-from zcp.statistics.readings import Reading, argument, read, replaced
+from zcp.statistics.readings import argument, replaced
 from zcp.statistics.spellings import ADDITIONS, CASTS, COMPARISONS, GATES, IN_PLACE, Compared
 
 #: What runs for `tensor.requires_grad = True`.
@@ -118,7 +118,7 @@ class Recorder(TorchFunctionMode):
             return self._run(operation, func, args, kwargs)
         if self._compared and func in GATES and (gated := self._compared.gated(args)) is not None:
             self._close()
-            return self._see(_GATE, Reading("activation", gated, None, -1, args), func, args, kwargs)
+            return self._see(_GATE, gated, func, args, kwargs)
         if self._open is not None and func in ADDITIONS and self._adds_bias(*args[:2]):
             return self._biased(func, args, kwargs)
         if func in PRODUCTS and (product := read_product(func, args, kwargs)) is not None:
@@ -161,8 +161,7 @@ class Recorder(TorchFunctionMode):
         weights = [not made and self.origins.is_weight(each) for each in factors]
         if not any(weights):
             self._close()
-            reading = Reading("product", product.first, None, -1, args)
-            result = self._see(_PRODUCT, reading, func, args, kwargs)
+            result = self._see(_PRODUCT, product.first, func, args, kwargs)
             self.origins.set(result, MADE if made else None)
             return result
         layer = as_layer(product if weights[1] else product.turned())
@@ -178,34 +177,32 @@ class Recorder(TorchFunctionMode):
     def _run(
         self, operation: Operation, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        reading = read(operation, args, kwargs)
-        if operation.rectified:
-            reading = reading._replace(input=operation.rectified(args, kwargs))
-            if reading.input is None:
-                return self._other(func, args, kwargs)
+        if operation.rectified is None:
+            given = argument(operation.input, args, kwargs)
+        elif (given := operation.rectified(args, kwargs)) is None:
+            return self._other(func, args, kwargs)
         self._close()
-        given = reading.input
         if not isinstance(given, Tensor) or not given.is_floating_point():
             return self._other(func, args, kwargs)
         if self.origins.is_constant(given):
-            if reading.kind not in WEIGHTED:
+            if operation.kind not in WEIGHTED:
                 return self._other(func, args, kwargs)
-            if func is F.linear and not self.origins.is_constant(reading.weight):
+            if func is F.linear and not self.origins.is_constant(argument(operation.weight, args, kwargs)):
                 return self._compose(exchanged, args, kwargs)
-        if reading.kind == "norm" and self.without_norms:
+        if operation.kind == "norm" and self.without_norms:
             # A copy, because the network may overwrite what it takes for another tensor.
             return given.clone()
-        return self._see(operation, reading, func, reading.args, kwargs)
+        return self._see(operation, given, func, args, kwargs)
 
     def _see(
         self,
         operation: Operation,
-        reading: Reading,
+        given: Tensor,
         func: Function,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        kind, given, weight, channels, _ = reading
+        kind, weight = operation.kind, argument(operation.weight, args, kwargs)
         may_overwrite = kind == "activation" and _may_overwrite(func, args, kwargs)
         # A layer without elements adds nothing that could be looked at.
         is_seen = kind in self.kinds and not (isinstance(weight, Tensor) and not weight.numel())
@@ -221,11 +218,11 @@ class Recorder(TorchFunctionMode):
         entered = own.clone() if may_overwrite else own
         if entered is not given:
             args, kwargs = replaced(given, entered, args, kwargs)
-        result = self._evaluate(func, args, kwargs)
+        result = self._evaluate(func, args, kwargs) if self.twice else func(*args, **kwargs)
         output = result if isinstance(result, Tensor) else result[0]
-        call = Call(
-            kind, own, output, weight, self._source(given), (own._version, output._version), func, channels
-        )
+        versions = own._version, output._version
+        channels = 1 if kind == "convolution" else -1
+        call = Call(kind, own, output, weight, self._source(given), versions, func, channels)
         # Who calls an activation in place may read what it was given, and not what it returns.
         in_place = result is entered is not given
         result = given.copy_(output) if in_place else self._returned(output, result)
@@ -235,6 +232,8 @@ class Recorder(TorchFunctionMode):
 
     def _source(self, given: Tensor) -> Tensor:
         """Return the tensor that this one is a copy of, unless it was overwritten since."""
+        if not self._sources:  # without copies
+            return given
         source, version = self._sources.get(given, (given, given._version))
         return source if version == given._version else given
 
