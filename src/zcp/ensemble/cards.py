@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from zcp.collect.settings import Origin
 from zcp.data.datasets import get_dataset
 from zcp.ensemble.region import Region
-from zcp.ensemble.worth import Digest, Index, Measured, Strict, Text
+from zcp.ensemble.worth import JUDGED, Digest, Index, Measured, Strict, Text
 from zcp.errors import InputError
 from zcp.paths import MODELS, is_file, refit
 from zcp.proxies.population import AZ_NAS_PARTS
@@ -62,7 +62,7 @@ class Scores(Strict):
     scores: Text
     scores_sha256: Digest
     scores_settings: Annotated[dict[str, Any], AfterValidator(_settings)]
-    az_nas_N: dict[Cell, Index] = {}  # noqa: N815 - as it is called
+    az_nas_N: dict[Cell, Index] = Field(default_factory=dict)  # noqa: N815 - as it is called
 
 
 class Fit(Strict):

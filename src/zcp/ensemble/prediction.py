@@ -163,8 +163,8 @@ def _predict(
     low, high = (math.nan, math.nan) if why else (max(accuracy - width, 0.0), min(accuracy + width, 100.0))
     return Prediction(
         type(network).__name__, dataset, _TARGETS.get(artefact.target, artefact.target), _describe(artefact),
-        _measured(artefact, population, dataset), _OWN if why else _ALIKE, population, accuracy, low, high, "",
-        why, features, tuple(notes),
+        _measured(artefact, population, dataset), _OWN if why else _ALIKE, population, accuracy, low, high,
+        "", why, features, tuple(notes),
     )  # fmt: skip
 
 
