@@ -15,6 +15,7 @@ from zcp.collect import Settings, score_row
 from zcp.ensemble import artefacts, cards, prediction
 from zcp.ensemble.artefacts import read, write
 from zcp.ensemble.estimators import GreenFactory
+from zcp.ensemble.features import ONE_HOT
 from zcp.ensemble.own_network import load_network
 from zcp.errors import InputError
 from zcp.spaces.isomorphism import name_classes
@@ -288,7 +289,7 @@ def test_what_is_unlike_every_fitted_network_gets_no_interval(rows, own_module):
 def test_networks_without_the_promise_of_an_interval(rows, own_module, monkeypatch):
     """Beside those that keep it: dropout is off in evaluation, steps have no gradient, weights are drawn."""
     monkeypatch.setattr("zcp.ensemble.region.Region.why_outside", lambda *_: "")
-    made = make_artefact(rows, ["naswot"])
+    made = make_artefact(rows, ["naswot", *ONE_HOT])
     notes = {
         "random": ["two forwards on the same inputs in evaluation mode differ"],
         "thousand": ["the network has 1000 logits, and cifar10 has 10 classes; narrow the head to 10"],
