@@ -8,10 +8,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from zcp.collect.settings import Origin
 from zcp.data.datasets import get_dataset
+from zcp.ensemble.measured import JUDGED, Digest, Index, Measured, Strict, Text
 from zcp.ensemble.region import Region
 from zcp.errors import InputError
 from zcp.paths import is_file, refit
@@ -22,9 +23,7 @@ from zcp.spaces import get_space
 FORMAT = 3
 LARGEST = 8 * 2**20  # bytes
 #: Packages that a model may be made of: module -> its name in the versions of a card.
-PACKAGES = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu"}
-#: What a model must rank better than in every cell, and the models that ship only if they do.
-TO_BEAT, JUDGED = ("mean of ranks", "best proxy"), ("GreenFactoryFast",)
+PACKAGES = {"sklearn": "scikit-learn"}
 
 
 def _settings(told: dict[str, Any]) -> dict[str, Any]:
@@ -46,17 +45,9 @@ def _cell(name: str) -> str:
 
 
 Cell = Annotated[str, AfterValidator(_cell)]
-Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Text = Annotated[str, Field(min_length=1, max_length=200)]
-Index = Annotated[int, Field(ge=0)]
-Correlation = Annotated[float, Field(ge=-1, le=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Width(_Strict):
+class Width(Strict):
     """The half-width of the intervals of a cell at one level, percent."""
 
     space: str
@@ -65,16 +56,16 @@ class Width(_Strict):
     width: float = Field(gt=0, le=100)
 
 
-class Scores(_Strict):
+class Scores(Strict):
     """What the training scores were computed with, and the size of AZ-NAS's population by cell."""
 
     scores: Text
     scores_sha256: Digest
     scores_settings: Annotated[dict[str, Any], AfterValidator(_settings)]
-    az_nas_N: dict[Cell, Index] = {}  # noqa: N815 - as it is called
+    az_nas_N: dict[Cell, Index] = Field(default_factory=dict)  # noqa: N815 - as it is called
 
 
-class Fit(_Strict):
+class Fit(Strict):
     """The model that was fitted."""
 
     model: Text
@@ -84,69 +75,7 @@ class Fit(_Strict):
     seconds: float = Field(ge=0)
 
 
-class Coverage(_Strict):
-    """The share of test rows within their interval at one promised level, of `n` rows a split."""
-
-    level: float = Field(gt=0, lt=1)
-    coverage: float = Field(ge=0, le=1)
-    n: Index
-
-
-class MeasuredCell(_Strict):
-    """Means over the splits of a cell's outer test rows: `n` of them a split, and 95 percent intervals.
-
-    Kendall's correlation, RMSE (percent), the share of rows that are like the training rows, the coverage of
-    their intervals, and Kendall's correlation of the baselines.
-    """
-
-    space: str
-    dataset: str
-    n: int = Field(gt=0)
-    kendall: Correlation
-    kendall_low: Correlation
-    kendall_high: Correlation
-    rmse: float = Field(ge=0)
-    rmse_low: float = Field(ge=0)
-    rmse_high: float = Field(ge=0)
-    inside: float = Field(ge=0, le=1)
-    coverage: list[Coverage] = Field(min_length=1)
-    baselines: dict[str, Correlation]
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        if not self.kendall_low <= self.kendall <= self.kendall_high:
-            raise ValueError("a correlation lies outside its interval")
-        if not self.rmse_low <= self.rmse <= self.rmse_high:
-            raise ValueError("an error lies outside its interval")
-        if missing := {*TO_BEAT} - {*self.baselines}:
-            raise ValueError(f"the baseline {', '.join(sorted(missing))} is missing")
-        return self
-
-
-class Measured(_Strict):
-    """What the model is worth: the nested evaluation of the pipeline that fitted it, and its source."""
-
-    deposit: Text
-    scheme: Text
-    splits: int = Field(ge=2)
-    trials: int = Field(gt=0)
-    rows: int = Field(gt=0)
-    scores_sha256: Digest
-    cells: list[MeasuredCell] = Field(min_length=1)
-
-    def why_withheld(self) -> str:
-        """Return where a model of this quality does not beat its baselines; empty if nowhere."""
-        lost = [
-            f"{name} {cell.baselines[name]:.3f} against its {cell.kendall:.3f} in {cell.space} {cell.dataset}"
-            for cell in self.cells
-            for name in TO_BEAT
-            if not cell.kendall > cell.baselines[name]
-        ]
-        source = f" (Kendall's tau, outer test of {self.deposit}, {self.splits} splits)"
-        return "; ".join(lost) + source if lost else ""
-
-
-class Card(_Strict):
+class Card(Strict):
     """A whole card; see `zcp.ensemble.artefacts.Artefact` for what it means."""
 
     format: Literal[3]

@@ -10,9 +10,9 @@ import pandas as pd
 
 from zcp.ensemble.artefacts import Artefact, describe_fitted, withhold, write
 from zcp.ensemble.candidates import build_released
-from zcp.ensemble.cards import JUDGED, Measured
 from zcp.ensemble.estimators import LEAST_LEAF, GreenFactory, GreenFactoryFast
 from zcp.ensemble.examples import Examples
+from zcp.ensemble.measured import JUDGED, Measured
 from zcp.ensemble.population import quantiles
 from zcp.errors import InputError, choose
 from zcp.paths import MODELS
@@ -51,7 +51,7 @@ def fit_artefact(
         examples: all rows of a target.
         ensemble: `GreenFactory` or `GreenFactory-Fast`.
         chosen: features, model and hyperparameters; see `zcp.study.greenfactory.nested.read_choice`.
-        measured: what the pipeline is worth that chose them, see `zcp.ensemble.cards.Measured`.
+        measured: what the pipeline is worth that chose them, see `zcp.ensemble.measured.Measured`.
         seed: of the model.
 
     Raises:

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from zcp.analysis.over_splits import interval_over_splits
-from zcp.ensemble.cards import TO_BEAT
+from zcp.ensemble.measured import TO_BEAT
 from zcp.ensemble.splits import HELD_OUT
 from zcp.study.results import Deposit
 
@@ -61,7 +61,7 @@ def compare(cells: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
 
 
 def read_measured(deposit: Deposit, name: str) -> dict[str, Any]:
-    """Return what the card of a shipped ensemble says of its quality; see `zcp.ensemble.cards.Measured`."""
+    """Return what the card of a shipped ensemble says of its quality; see `zcp.ensemble.measured.Measured`."""
     summary, covered = deposit.tables["summary"], deposit.tables["coverage"]
     summary = summary[summary["space"] != "all"]
     covered = covered[covered["name"] == name]
