@@ -61,7 +61,7 @@ def compare(cells: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
 
 
 def read_measured(deposit: Deposit, name: str) -> dict[str, Any]:
-    """Return what the card of a shipped ensemble says of its quality; see `zcp.ensemble.measured.Measured`."""
+    """Return what the card of a shipped ensemble says it is worth; see `zcp.ensemble.measured.Measured`."""
     summary, covered = deposit.tables["summary"], deposit.tables["coverage"]
     summary = summary[summary["space"] != "all"]
     covered = covered[covered["name"] == name]
