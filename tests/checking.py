@@ -72,6 +72,7 @@ def small() -> Iterator[None]:
         "zcp.study.greenfactory.transfer.INNER_TREES": 3,
         "zcp.study.greenfactory.bounds.build_describer": lambda space: Ridge(),
         "zcp.study.greenfactory.descriptors.load_images": lambda name: images,
+        "zcp.study.greenfactory.descriptors.image_digests": lambda names: dict.fromkeys(names, "0" * 64),
         "zcp.study.deeper_look.search.accuracies": lambda dataset, target: convolutions(),
         "zcp.study.deeper_look.perturbation.SHAPE": (4, 3, 8, 8),
         "zcp.study.whole_space.COUNTED": ("params",),

@@ -39,11 +39,13 @@ def test_the_distance_is_the_mean_difference_of_ranks():
     grid = pd.DataFrame({"a": np.arange(101.0), "b": np.arange(101.0) ** 3})
     region = cell(grid)
     assert distance(region, {"a": 50.0, "b": 50.0**3}) == 0
-    # so far apart in one of two features, and the nearest row lies between; kept rows are drawn, so that 50
-    # is not quite their middle
-    below = np.mean(np.array(region.knots["a"]) < 50)
-    assert 0.4 < below < 0.6
-    assert distance(region, {"a": 0.0, "b": 50.0**3}) == pytest.approx(below / 2, abs=0.01)
+    # some half of the range apart in one of two features, and the nearest row lies between; the rows that are
+    # kept are drawn, so that 50 is not quite their middle
+    knots = np.array(region.knots["a"])
+    least, middle = (((knots < value).mean() + (knots <= value).mean()) / 2 for value in (knots[0], 50))
+    assert 0.4 < middle - least < 0.6
+    apart = distance(region, {"a": knots[0], "b": 50.0**3})
+    assert apart == pytest.approx((middle - least) / 2, abs=0.01)
     # a range beyond all fitted values, and not a step more
     for beyond in (1e9, np.inf):
         assert distance(region, {"a": beyond, "b": 100.0**3}) == pytest.approx(0.5, abs=0.01)

@@ -16,7 +16,7 @@ from zcp.study.results import Deposit
 
 @pytest.fixture(scope="module")
 def rows():
-    return dataclasses.replace(make_examples(40), origin=ORIGIN)
+    return dataclasses.replace(make_examples(100), origin=ORIGIN)
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ class Artefact:
         population: quantiles of the parts of AZ-NAS: `space dataset` -> part -> ascending values.
         scores: what the training scores were computed with: file, sha256 and settings.
         card: the model, its hyperparameters, rows, seed and seconds.
-        measured: what it is worth, see `zcp.ensemble.worth.Measured`.
+        measured: what it is worth, see `zcp.ensemble.measured.Measured`.
         fitted: indices of the fitted networks by `space dataset`.
         regions: where they lie, by `space dataset`.
         versions: of the packages that it was fitted with.

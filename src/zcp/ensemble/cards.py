@@ -12,8 +12,8 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from zcp.collect.settings import Origin
 from zcp.data.datasets import get_dataset
+from zcp.ensemble.measured import JUDGED, Digest, Index, Measured, Strict, Text
 from zcp.ensemble.region import Region
-from zcp.ensemble.worth import JUDGED, Digest, Index, Measured, Strict, Text
 from zcp.errors import InputError
 from zcp.paths import MODELS, is_file, refit
 from zcp.proxies.population import AZ_NAS_PARTS
@@ -23,7 +23,7 @@ from zcp.spaces import get_space
 FORMAT = 3
 LARGEST = 8 * 2**20  # bytes
 #: Packages that a model may be made of: module -> its name in the versions of a card.
-PACKAGES = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu"}
+PACKAGES = {"sklearn": "scikit-learn"}
 
 
 def _settings(told: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 import pandas as pd
 
 from zcp.data.datasets import DATASETS
-from zcp.ensemble.worth import TO_BEAT
+from zcp.ensemble.measured import TO_BEAT
 from zcp.errors import InputError
 from zcp.paths import MODELS, RESULTS
 from zcp.spaces import SPACES

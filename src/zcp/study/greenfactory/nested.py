@@ -247,9 +247,8 @@ def check(examples: Examples, deposit: Deposit, trials: int = 2) -> list[pd.Data
     training = examples.take(outer(examples, seed)[0])
     again = pd.DataFrame(repeat_trials(training, CONTENDERS[fast].columns, features, trials, seed))
     again = again.assign(name=fast, seed=seed)
-    measured = ["kendall", "rmse"]
     keys = ["name", "seed", *CELL]
     return compare_all(
-        lambda: agree(cells, deposit, "cells", keys=keys, measured=measured, exact=["n"], by=["name"]),
-        lambda: agree(again, deposit, "trials", keys=["name", "seed", "trial"], measured=measured),
+        lambda: agree(cells, deposit, "cells", keys=keys, measured=MEASURES, exact=["n"], by=["name"]),
+        lambda: agree(again, deposit, "trials", keys=["name", "seed", "trial"], measured=MEASURES[:2]),
     )

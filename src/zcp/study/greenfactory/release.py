@@ -12,8 +12,8 @@ from zcp.ensemble.artefacts import Artefact, describe_fitted, withhold, write
 from zcp.ensemble.candidates import build_released
 from zcp.ensemble.estimators import LEAST_LEAF, GreenFactory, GreenFactoryFast
 from zcp.ensemble.examples import Examples
+from zcp.ensemble.measured import JUDGED, Measured
 from zcp.ensemble.population import quantiles
-from zcp.ensemble.worth import JUDGED, Measured
 from zcp.errors import InputError, choose
 from zcp.paths import MODELS
 from zcp.study.greenfactory.intervals import residuals_out_of_fold, widths
@@ -51,7 +51,7 @@ def fit_artefact(
         examples: all rows of a target.
         ensemble: `GreenFactory` or `GreenFactory-Fast`.
         chosen: features, model and hyperparameters; see `zcp.study.greenfactory.nested.read_choice`.
-        measured: what the pipeline is worth that chose them, see `zcp.ensemble.worth.Measured`.
+        measured: what the pipeline is worth that chose them, see `zcp.ensemble.measured.Measured`.
         seed: of the model.
 
     Raises:

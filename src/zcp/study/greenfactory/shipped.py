@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from zcp.ensemble.cards import Card, read_card
-from zcp.ensemble.worth import TO_BEAT
+from zcp.ensemble.measured import TO_BEAT
 from zcp.paths import MODELS, is_file
 from zcp.study.greenfactory.release import ESTIMATORS, SHIPPED
 

@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 
 from zcp.analysis.over_splits import interval_over_splits
+from zcp.ensemble.measured import TO_BEAT
 from zcp.ensemble.splits import TEST_TO_SEEN
-from zcp.ensemble.worth import TO_BEAT
 from zcp.study.results import Deposit
 
 CELL = ["space", "dataset"]
@@ -59,7 +59,7 @@ def compare(cells: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
 
 
 def read_measured(deposit: Deposit, name: str) -> dict[str, Any]:
-    """Return what the card of a shipped ensemble says of its quality; see `zcp.ensemble.worth.Measured`."""
+    """Return what the card of a shipped ensemble says it is worth; see `zcp.ensemble.measured.Measured`."""
     summary, covered = deposit.tables["summary"], deposit.tables["coverage"]
     summary = summary[summary["space"] != "all"]
     covered = covered[covered["name"] == name]

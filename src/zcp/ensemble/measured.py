@@ -1,4 +1,4 @@
-"""What a shipped model is worth, and when it may ship; a part of its card (`zcp.ensemble.cards`)."""
+"""What a shipped model is worth: the part of its card that nested evaluation fills."""
 
 from typing import Annotated, Self
 
@@ -14,7 +14,7 @@ Correlation = Annotated[float, Field(ge=-1, le=1)]
 
 
 class Strict(BaseModel):
-    """A part of a card: nothing is converted, nothing is left over."""
+    """A part of a card: nothing missing, nothing more, nothing of another type."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
