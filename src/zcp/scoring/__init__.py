@@ -170,5 +170,9 @@ def _run(
 
 @contextmanager
 def _bar(chosen: list[Proxy], progress: bool) -> Iterator[Callable[[], object]]:
-    with tqdm(total=len(chosen), disable=not progress, unit="proxy") as bar:
+    if not progress:
+        # A tqdm takes a semaphore even where it is disabled, which a worker that is killed leaves behind.
+        yield lambda: None
+        return
+    with tqdm(total=len(chosen), unit="proxy") as bar:
         yield bar.update
