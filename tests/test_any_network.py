@@ -428,8 +428,15 @@ def test_outputs_that_are_not_clear():
         score(net, DATA, ["grad_norm"])
     by_index, by_function = (score(net, DATA, ["grad_norm"], output=o) for o in (1, lambda out: out[1]))
     assert by_index == by_function
-    with pytest.raises(InputError, match="not a tensor"):
+    with pytest.raises(InputError, match="returns a tuple, which has no item 'logits'"):
         score(net, DATA, ["grad_norm"], output="logits")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("output", ["foo", 999])
+def test_an_item_of_a_tensor_that_is_not_there(output):
+    with pytest.raises(InputError, match=f"returns a tensor, which has no item {output!r}; .*leave it out"):
+        score(seeded(lambda: Returns("tensor")), DATA, ["grad_norm"], output=output)
 
 
 class Wants(nn.Module):
