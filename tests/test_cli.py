@@ -107,7 +107,7 @@ def test_what_the_disk_refuses_is_one_line(run, monkeypatch, error):
 
 def test_an_unknown_target_is_told_with_those_that_there_are(run):
     code, _, err = run("predict", "--space", "tss", "--arch", "0", "--target", "nope")
-    assert code == 2 and err.endswith("there are those of the target test, valid\n")
+    assert code == 2 and err.endswith("of GreenFactory; choose test, valid\n")
     assert "zcp run" not in err
 
 
