@@ -165,6 +165,13 @@ def test_proxies_lists_names_with_their_definition(run):
     assert code == 0 and out.startswith("params") and "Number of parameters" in out
 
 
+def test_definitions_of_proxies_begin_in_one_column(run):
+    _, out, _ = run("proxies")
+    lines = out.splitlines()
+    start = max(len(line.split()[0]) for line in lines) + 2
+    assert all(line[start - 2 : start] == "  " and line[start] != " " for line in lines)
+
+
 def test_score_prints_a_line_a_proxy(run):
     code, out, _ = run("score", "sss", "8:8:8:8:8", "--proxies", "params,snip", "--batch", "4")
     assert code == 0
