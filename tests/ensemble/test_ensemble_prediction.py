@@ -402,7 +402,7 @@ def test_which_network_must_be_said(given, monkeypatch, capsys):
         ("--space darts --arch 0", "not for darts cifar10"),
         (
             "--space tss --arch 0 --dataset mnist",
-            "unknown dataset 'mnist'; choose one of ImageNet16-120, cifar10, cifar100$",
+            "'mnist'; choose one of ImageNet16-120, cifar10, cifar100$",
         ),
         ("--space tss --arch 0 --level 0.5", "gives intervals for .* not for tss cifar10 at 0.5"),
         ("--space tss --arch 0 --target loss", "unknown target 'loss' of GreenFactory; choose test, valid$"),
