@@ -372,6 +372,8 @@ def test_blocks_are_found_or_named():
     valued(found)
     assert score(net, DATA, parts, blocks=["layer.0", "layer.1", "layer.2"]) == found
     assert score(net, DATA, parts, blocks=["layer.0", "layer.2"]) != found
+    alone = score(net, DATA, parts, blocks=["layer.1"])
+    assert all(math.isnan(alone[name]) and "only one block" in alone.reasons[name] for name in parts)
     with pytest.raises(InputError, match=r"no module 'layer\.7'"):
         score(net, DATA, parts, blocks=["layer.7"])
 
