@@ -372,8 +372,18 @@ def test_blocks_are_found_or_named():
     valued(found)
     assert score(net, DATA, parts, blocks=["layer.0", "layer.1", "layer.2"]) == found
     assert score(net, DATA, parts, blocks=["layer.0", "layer.2"]) != found
+    alone = score(net, DATA, parts, blocks=["layer.1"])
+    assert all(math.isnan(alone[name]) and "only one block" in alone.reasons[name] for name in parts)
     with pytest.raises(InputError, match=r"no module 'layer\.7'"):
         score(net, DATA, parts, blocks=["layer.7"])
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_zico_of_equal_batches_has_no_value(count):
+    net = seeded(lambda: norms("batch"))
+    found = score(net, DATA[:1] * count, ["zico"])
+    assert math.isnan(found["zico"]) and "do not differ" in found.reasons["zico"]
+    valued(score(net, [DATA[0]] * (count - 1) + [DATA[1]], ["zico"]))
 
 
 def test_eznas_without_a_batch_norm():
