@@ -372,8 +372,18 @@ def test_blocks_are_found_or_named():
     valued(found)
     assert score(net, DATA, parts, blocks=["layer.0", "layer.1", "layer.2"]) == found
     assert score(net, DATA, parts, blocks=["layer.0", "layer.2"]) != found
+    alone = score(net, DATA, parts, blocks=["layer.1"])
+    assert all(math.isnan(alone[name]) and "only one block" in alone.reasons[name] for name in parts)
     with pytest.raises(InputError, match=r"no module 'layer\.7'"):
         score(net, DATA, parts, blocks=["layer.7"])
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_zico_of_equal_batches_has_no_value(count):
+    net = seeded(lambda: norms("batch"))
+    found = score(net, DATA[:1] * count, ["zico"])
+    assert math.isnan(found["zico"]) and "do not differ" in found.reasons["zico"]
+    valued(score(net, [DATA[0]] * (count - 1) + [DATA[1]], ["zico"]))
 
 
 def test_eznas_without_a_batch_norm():
@@ -428,8 +438,15 @@ def test_outputs_that_are_not_clear():
         score(net, DATA, ["grad_norm"])
     by_index, by_function = (score(net, DATA, ["grad_norm"], output=o) for o in (1, lambda out: out[1]))
     assert by_index == by_function
-    with pytest.raises(InputError, match="not a tensor"):
+    with pytest.raises(InputError, match="returns a tuple, which has no item 'logits'"):
         score(net, DATA, ["grad_norm"], output="logits")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("output", ["foo", 999])
+def test_an_item_of_a_tensor_that_is_not_there(output):
+    with pytest.raises(InputError, match=f"returns a tensor, which has no item {output!r}; .*leave it out"):
+        score(seeded(lambda: Returns("tensor")), DATA, ["grad_norm"], output=output)
 
 
 class Wants(nn.Module):

@@ -107,7 +107,7 @@ def test_what_the_disk_refuses_is_one_line(run, monkeypatch, error):
 
 def test_an_unknown_target_is_told_with_those_that_there_are(run):
     code, _, err = run("predict", "--space", "tss", "--arch", "0", "--target", "nope")
-    assert code == 2 and err.endswith("there are those of the target test, valid\n")
+    assert code == 2 and err.endswith("of GreenFactory; choose test, valid\n")
     assert "zcp run" not in err
 
 
@@ -163,6 +163,13 @@ def test_parameter_that_would_change_nothing_is_refused(run, given, message):
 def test_proxies_lists_names_with_their_definition(run):
     code, out, _ = run("proxies", "param*")
     assert code == 0 and out.startswith("params") and "Number of parameters" in out
+
+
+def test_definitions_of_proxies_begin_in_one_column(run):
+    _, out, _ = run("proxies")
+    lines = out.splitlines()
+    start = max(len(line.split()[0]) for line in lines) + 2
+    assert all(line[start - 2 : start] == "  " and line[start] != " " for line in lines)
 
 
 def test_score_prints_a_line_a_proxy(run):

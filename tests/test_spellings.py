@@ -120,7 +120,7 @@ def test_a_rectifier_however_it_is_written(how):
 def test_what_is_not_recognised_is_told(no_activation):
     found = score(network(no_activation), data((3, 8, 8)), ["naswot", "linear_regions"])
     assert math.isnan(found["naswot"]) and math.isnan(found["linear_regions"])
-    assert "no activation that zcp.statistics.operations lists" in found.reasons["naswot"]
+    assert "write a ReLU as F.relu or nn.ReLU" in found.reasons["naswot"]
 
 
 # --- weights

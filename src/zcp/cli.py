@@ -178,8 +178,9 @@ def proxies(pattern: Annotated[str, typer.Argument(help="shell pattern, such as 
     names = list_proxies(pattern)
     if not names:
         raise InputError(f"no proxy matches {pattern!r}; `zcp proxies` lists all")
+    width = max(map(len, names)) + 2
     for name in names:
-        typer.echo(f"{name:<16}{get_proxy(name).summary}")
+        typer.echo(f"{name:<{width}}{get_proxy(name).summary}")
 
 
 @app.command(no_args_is_help=True)

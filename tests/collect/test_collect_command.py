@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -112,3 +115,12 @@ def test_what_is_in_the_way_of_a_collection_is_named(tmp_path, out, cause):
     with pytest.raises(InputError, match=message):
         invoke("collect", "--out", tmp_path / out, "--count", 1, *CHEAP)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+
+
+def test_nothing_is_left_behind_that_python_warns_of(tmp_path):
+    command = [sys.executable, "-m", "zcp", "collect", "--out", f"{tmp_path}/a", "--count", "1", *CHEAP]
+    found = subprocess.run(
+        [*command, "--space", "tss", "--dataset", "cifar10"], capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stderr
+    assert "1/1" in found.stderr and "resource_tracker" not in found.stderr

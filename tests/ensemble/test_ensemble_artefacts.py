@@ -218,8 +218,10 @@ def test_damaged_files_are_refused(rows, tmp_path):
     with pytest.raises(InputError, match="not a whole model card"):
         read("GreenFactory", "test", tmp_path)
     card.unlink()
-    for target in ("test", "x" * 5000, "\x00"):
-        with pytest.raises(InputError, match="no fitted model"):
+    with pytest.raises(InputError, match="no fitted model"):
+        read("GreenFactory", "test", tmp_path)
+    for target in ("x" * 5000, "\x00"):
+        with pytest.raises(InputError, match=r"unknown target .*; choose test$"):
             read("GreenFactory", target, tmp_path)
 
 

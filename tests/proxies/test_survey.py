@@ -143,7 +143,8 @@ def test_other_precisions(dtype):
 def test_network_without_convolution_norm_or_relu():
     net = nn.Sequential(nn.Flatten(), nn.Linear(192, 7), nn.Tanh(), nn.Linear(7, CLASSES))
     found = score(net, batches(), MINE)
-    missing = {"trainability": "only one block", "gennas": "(B, C, H, W)"}
+    one = "only one block"
+    missing = {"expressivity": one, "trainability": one, "gennas": "(B, C, H, W)"}
     assert {name for name in MINE if not math.isfinite(found[name])} == missing.keys()
     for name, words in missing.items():
         assert words in found.reasons[name]

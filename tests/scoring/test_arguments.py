@@ -19,7 +19,7 @@ REFUSED = {
     "seed": (("a", 1.5, None, True), "seed must be a whole number"),
     "strict": (("x", 1, None), "strict must be True or False"),
     "progress": (("x",), "progress must be True or False"),
-    "blocks": ((3, "body", [3]), "blocks must be a list of names"),
+    "blocks": ((3, "body", [3], []), "blocks must be a list of names|blocks is empty; name at least one"),
     "draw": ((3, "x"), "draw must be a function"),
     "loss": ((3, "mse"), "loss must be a function"),
     "output": ((1.5, [1]), "output must be a key, an index, or a function"),

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from any_networks import CLASSES, batches, seeded
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 from zcp import score
 
@@ -42,6 +43,26 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.extra(x)
         return self.head(self.mix(x) @ self.value(x))[:, -1]
+
+
+@pytest.mark.parametrize("trivial", [True, False])
+@pytest.mark.parametrize("way", ["matrix_exp", "cayley", "householder"])
+def test_orthogonal_weights_are_folded(way, trivial):
+    def build(wrap):
+        return nn.Sequential(wrap(nn.Linear(6, 8)), nn.ReLU(), nn.Flatten(), wrap(nn.Linear(32, CLASSES)))
+
+    def wrap(layer):
+        return parametrizations.orthogonal(layer, orthogonal_map=way, use_trivialization=trivial)
+
+    net, folded = seeded(lambda: build(wrap)), seeded(lambda: build(lambda layer: layer))
+    with torch.no_grad():
+        for mine, theirs in ((folded[0], net[0]), (folded[3], net[3])):
+            mine.weight.copy_(theirs.weight)
+            mine.bias.copy_(theirs.bias)
+    found = score(net, DATA, NAMES, init="keep")
+    assert found["synflow"] == found["synflow_bn"] == pytest.approx(by_hand(folded), rel=1e-6)
+    assert all(value > 0 for value in score(net, DATA, NAMES).values())
+    assert score(net, DATA, NAMES, init="keep") == found
 
 
 TABLE = torch.linspace(-1, 1, 24).reshape(4, 6)

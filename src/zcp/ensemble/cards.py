@@ -176,8 +176,9 @@ def find_card(name: str, target: str = "test", folder: Path = MODELS) -> Card:
         raise InputError(f"{name} does not ship for the target {target}: {note.read_text().strip()}")
     if not is_file(path) or not is_file(path.with_suffix(".skops")):
         others = {other.stem.removeprefix(f"{name}-") for other in folder.glob(f"{name}-*.skops")} - {target}
-        remedy = f"there are those of the target {', '.join(sorted(others))}" if others else refit()
-        raise InputError(f"no fitted model {path}; {remedy}")
+        if others:
+            raise InputError(f"unknown target {target!r} of {name}; choose {', '.join(sorted(others))}")
+        raise InputError(f"no fitted model {path}; {refit()}")
     card = read_card(path)
     if (card.name, card.target) != (name, target):
         raise InputError(f"{path} is the card of {card.name}-{card.target}; restore its name")

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from zcp.data.datasets import get_dataset
-from zcp.errors import InputError
+from zcp.errors import InputError, choose
 from zcp.spaces import get_space
 from zcp.spaces.base import index_or_string
 
@@ -33,13 +32,14 @@ def predict_command(
     if (network is None) == (arch is None) or (arch is not None and space is None):
         raise InputError("say which network: either --space and --arch, or --network my_module:build")
     # What can be refused is refused before a model is loaded, which takes seconds; nearest at hand first.
-    get_dataset(dataset)
     population = "tss" if space is None else space
     index = None if arch is None else get_space(population).resolve(index_or_string(arch))[0]
     from zcp.ensemble.cards import find_card
 
     model = "GreenFactoryFast" if fast else "GreenFactory"
-    find_card(model, target).width(population, dataset, level)
+    card = find_card(model, target)
+    choose({each.dataset: each for each in card.widths}, dataset, "dataset")
+    card.width(population, dataset, level)
     from zcp.ensemble.own_network import load_network
 
     own = None if network is None else load_network(network)

@@ -1,8 +1,9 @@
 """AZ-NAS: three properties of the chain of blocks (Lee and Ham 2024), from one pass.
 
 The blocks are those of `zcp.statistics.blocks`; in networks that name none they are found by the rule of
-`zcp.statistics.chain`, which is ours. Channels are features, positions are pixels or tokens. Weights are
-Kaiming normal (fan in), the input is Gaussian noise of the shape of the first batch.
+`zcp.statistics.chain`, which is ours. One block alone is no chain: none of the three has a value. Channels
+are features, positions are pixels or tokens. Weights are Kaiming normal (fan in), the input is Gaussian
+noise of the shape of the first batch.
 `zcp.proxies.population.az_nas` turns the three and `flops` into the score of a population.
 """
 
@@ -54,8 +55,6 @@ def trainability(s: Statistics) -> Tensor | Later[Tensor]:
     identity) gives -inf, as in the reference; one without a gradient gives about -1e6.
     """
     run = _blocks(s)
-    if not run.products:
-        raise Undefined(ONE_BLOCK)
     pairs = list(zip(run.products, run.cotangents, strict=True))
     gains, unchanged = [gain(q, r) for q, r in pairs], [is_unchanged(q, r) for q, r in pairs]
     return s.later(_mean_score, gains, unchanged)
@@ -130,6 +129,8 @@ def _blocks(s: Statistics) -> BlockPass:
             "the network is no chain of blocks, so that they cannot be told; blocks are modules, and what a "
             "forward does by functions is none: name them in blocks=[...] (zcp.statistics.chain)"
         )
+    if len(run.features) < 2:
+        raise Undefined(ONE_BLOCK)
     return run
 
 
@@ -139,8 +140,6 @@ def _entropies(s: Statistics, *, literal: bool = False) -> Tensor | Later[Tensor
 
 
 def _smallest_gain(entropies: Tensor) -> Tensor:
-    if len(entropies) < 2:
-        raise Undefined(ONE_BLOCK)
     gains = entropies.diff()
     # From -inf to -inf nothing is left to lose; the block that fell to -inf counts already.
     return torch.where(gains.isnan() & entropies[:-1].isneginf(), math.inf, gains).min()

@@ -66,6 +66,9 @@ def score(
             objects; None for all that are registered and not optional.
         init: `paper` scores each proxy with freshly drawn weights of the initialisation that it was defined
             with, one group of shared passes for each initialisation; `keep` scores the weights as they are.
+            Weights are drawn in the order in which modules are registered: the same forward, registered in
+            another order, has other weights. Of `weight_norm` the proxies of weights and gradients
+            (grad_norm, snip, zico, synflow) read the direction `v`, no scale `g`; ntk_cond reads both.
         seed: of weights and noise.
         draw: source of noise, in place of the seeded one.
         formulas: further proxies, as text by name; see `zcp.proxies.formula.formula_proxy`.
@@ -85,8 +88,9 @@ def score(
         `reasons` says why; an infinite score is one that its definition gives (the logarithm of zero).
 
     Raises:
-        InputError: if an argument cannot be used: a network that is compiled or has no values, unknown proxy,
-            NaN in the inputs, labels out of range, outputs whose logits cannot be told.
+        InputError: if an argument cannot be used: a network of torch.jit or torch.export (one of
+            `torch.compile` is scored as what it was compiled from), or without values, unknown proxy, NaN in
+            the inputs, labels out of range, outputs whose logits cannot be told.
         Undefined: if a proxy has no value, with `strict`.
 
     Example:
@@ -170,5 +174,9 @@ def _run(
 
 @contextmanager
 def _bar(chosen: list[Proxy], progress: bool) -> Iterator[Callable[[], object]]:
-    with tqdm(total=len(chosen), disable=not progress, unit="proxy") as bar:
+    if not progress:
+        # A tqdm takes a semaphore even where it is disabled, which a worker that is killed leaves behind.
+        yield lambda: None
+        return
+    with tqdm(total=len(chosen), unit="proxy") as bar:
         yield bar.update

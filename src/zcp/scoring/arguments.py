@@ -44,6 +44,8 @@ def check_arguments(
         isinstance(blocks, Sequence) and not isinstance(blocks, str) and _are_texts(blocks)
     )
     _require("blocks", blocks, names, "a list of names of modules")
+    if blocks is not None and not blocks:
+        raise InputError("blocks is empty; name at least one block, or leave it out")
     for name, flag in (("strict", strict), ("progress", progress)):
         _require(name, flag, isinstance(flag, bool), "True or False")
     get_engine(engine)

@@ -30,7 +30,10 @@ BENT = {
     )
 }
 #: Why there are no patterns.
-NO_UNITS = "the network ran no activation that zcp.statistics.operations lists, so no units are on or off"
+NO_UNITS = (
+    "the network ran no activation that is recognised, so no units are on or off; write a ReLU as F.relu or "
+    "nn.ReLU"
+)
 
 
 def unseen(outputs: Tensor) -> set[str]:

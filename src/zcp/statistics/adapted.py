@@ -102,6 +102,12 @@ class Form:
                 found = self.output(outputs)
         else:
             found = _item(outputs, self.output)
+            if found is None:
+                what = "tensor" if isinstance(outputs, Tensor) else type(outputs).__name__
+                raise InputError(
+                    f"the network returns a {what}, which has no item {self.output!r}; choose "
+                    "another output, or leave it out"
+                )
         if not isinstance(found, Tensor):
             raise InputError(f"output={self.output!r} gave a {type(found).__name__}, not a tensor")
         return found
@@ -255,6 +261,8 @@ def _cut(leaf: Any, main: Tensor, samples: int) -> Any:
 
 def _item(outputs: Any, name: str | int) -> Any:
     """Return an item of outputs by key, index or attribute; None where there is none."""
+    if isinstance(name, str) and isinstance(outputs, Tensor):
+        return None  # PyTorch warns of such an index
     if isinstance(name, str) and hasattr(outputs, name):
         return getattr(outputs, name)
     try:

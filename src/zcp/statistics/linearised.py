@@ -3,13 +3,16 @@
 Norms are bypassed by the pass that runs it (`zcp.statistics.recorder`), where they are.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeGuard
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.utils.parametrizations import _Orthogonal
+from torch.nn.utils.parametrize import ParametrizationList
 from torch.overrides import TorchFunctionMode
 
 from zcp.statistics.recurrent import current_weights
@@ -43,6 +46,9 @@ class Linearised(nn.Module):
     A buffer that masks attention stays as it is: it holds nothing but zeros and values of -1e4 or less, down
     to minus infinity; its absolute values would make of what is masked all that is seen.
 
+    An orthogonal weight is folded: absolute is what comes of it, since it is not positive where the matrix
+    that it is turned from is, and the gradient is with respect to it, as that matrix is most often zero.
+
     The network runs in evaluation mode, in which its own modules drop nothing (dropout, stochastic depth);
     the functions of dropout hand on their input in any mode, and batch and instance norms take the statistics
     of the batch. What the network creates or casts in single precision is of double precision.
@@ -57,6 +63,8 @@ class Linearised(nn.Module):
         self._leaves: dict[Tensor, Tensor] = {
             p: nn.Parameter(p.detach().abs().double()) for p in network.parameters()
         }
+        self._folded = {chain: _fold(chain) for chain in network.modules() if _is_orthogonal(chain)}
+        self._leaves |= {chain.original: weight for chain, weight in self._folded.items()}
         self._bound = {name: self._leaves[p] for name, p in network.named_parameters()}
         self._bound |= {name: _absolute(buffer) for name, buffer in network.named_buffers()}
 
@@ -70,13 +78,34 @@ class Linearised(nn.Module):
         try:
             self.network.eval()
             torch.set_default_dtype(torch.float64)
-            with current_weights(self.network), _DoubleWithoutDropout():
+            with current_weights(self.network), _giving(self._folded), _DoubleWithoutDropout():
                 output: Tensor = functional_call(self.network, self._bound, (inputs,))
         finally:
             torch.set_default_dtype(default)
             for module, training in modes:
                 module.training = training
         return output
+
+
+def _is_orthogonal(module: nn.Module) -> TypeGuard[ParametrizationList]:
+    return isinstance(module, ParametrizationList) and isinstance(module[0], _Orthogonal)
+
+
+@torch.no_grad()
+def _fold(chain: ParametrizationList) -> nn.Parameter:
+    return nn.Parameter(chain().abs().double())
+
+
+@contextmanager
+def _giving(weights: dict[ParametrizationList, nn.Parameter]) -> Iterator[None]:
+    """Let parametrisations give these weights."""
+    for chain, weight in weights.items():
+        chain.__dict__["forward"] = lambda weight=weight: weight
+    try:
+        yield
+    finally:
+        for chain in weights:
+            del chain.__dict__["forward"]
 
 
 def _absolute(buffer: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 from zcp.errors import InputError
 from zcp.statistics.copies import duplicate
@@ -96,6 +97,10 @@ def write(module: nn.Module, name: str, values: Tensor) -> None:
         parameter = own.get(f"{name}_orig") if own.get(name) is None else own[name]
         assert parameter is not None
         parameter.copy_(values)
+        for hook in module._forward_pre_hooks.values():
+            if isinstance(hook, SpectralNorm) and hook.name == name:
+                vectors = getattr(module, f"{name}_u"), getattr(module, f"{name}_v")
+                _restart(*vectors, hook.reshape_weight_to_matrix(values))
 
 
 def _write_behind(chain: Any, module: nn.Module, name: str, values: Tensor) -> None:
@@ -106,13 +111,13 @@ def _write_behind(chain: Any, module: nn.Module, name: str, values: Tensor) -> N
         max(chain.parameters(), key=Tensor.numel).copy_(values)
     for part in chain.modules():
         if isinstance(part, nn.utils.parametrizations._SpectralNorm) and hasattr(part, "_u"):
-            _restart(part, values)
+            matrix = part._reshape_weight_to_matrix(values)
+            _restart(part._u, part._v, matrix)
 
 
-def _restart(norm: nn.Module, values: Tensor) -> None:
+def _restart(u: Tensor, v: Tensor, matrix: Tensor) -> None:
     """Give `spectral_norm` the vectors of largest gain, which it otherwise keeps from where it was made."""
-    matrix = norm._reshape_weight_to_matrix(values)  # type: ignore[operator]
-    for name, size in (("_u", matrix.shape[0]), ("_v", matrix.shape[1])):
-        ones = torch.ones(size, dtype=matrix.dtype)
-        getattr(norm, name).copy_(F.normalize(ones, dim=0))
-    norm._power_method(matrix, ITERATIONS)  # type: ignore[operator]
+    v.copy_(F.normalize(torch.ones_like(matrix[0]), dim=0))
+    for _ in range(ITERATIONS):
+        u.copy_(F.normalize(torch.mv(matrix, v), dim=0))
+        v.copy_(F.normalize(torch.mv(matrix.T, u), dim=0))
