@@ -15,7 +15,7 @@ NAMED = {nn.Conv2d: "convolution", nn.BatchNorm2d: "norm", nn.ReLU: "activation"
 def modules_of(network: nn.Module) -> list[nn.Module]:
     """Return a network and all modules in it, each once, in any order.
 
-    In every pass; `nn.Module.modules` takes ten times as long in networks of hundreds of modules.
+    In every pass that names modules; `nn.Module.modules` takes ten times as long in networks of hundreds.
     """
     found: dict[nn.Module, None] = {}
     left = [network]

@@ -218,7 +218,7 @@ class Recorder(TorchFunctionMode):
         entered = own.clone() if may_overwrite else own
         if entered is not given:
             args, kwargs = replaced(given, entered, args, kwargs)
-        result = self._evaluate(func, args, kwargs) if self.twice else func(*args, **kwargs)
+        result = self._evaluate(func, args, kwargs)
         output = result if isinstance(result, Tensor) else result[0]
         versions = own._version, output._version
         channels = 1 if kind == "convolution" else -1
