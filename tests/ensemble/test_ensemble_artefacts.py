@@ -6,17 +6,16 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from ensembles import FEATURES, ORIGIN, SETTINGS, make_artefact, make_rows
+from ensembles import FEATURES, FOUND, ORIGIN, SETTINGS, make_artefact, make_measured, make_rows
 from torch import nn
 
 from zcp.ensemble import artefacts
-from zcp.ensemble.artefacts import quantiles, rank_in_population, read, write
-from zcp.ensemble.candidates import KEEPS_ROWS, SHIPPABLE, build_released
+from zcp.ensemble.artefacts import read, write
+from zcp.ensemble.candidates import CANDIDATES, build_released
 from zcp.ensemble.cards import seal
+from zcp.ensemble.population import quantiles, rank_in_population
 from zcp.errors import InputError
 from zcp.proxies.population import AZ_NAS_PARTS
-from zcp.study.greenfactory import release
-from zcp.study.results import Deposit
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +42,48 @@ def test_reading_gives_back_what_was_written(rows, tmp_path):
     assert card.with_suffix(".skops").stat().st_size < 3 * 2**20
 
 
-@pytest.mark.parametrize("model", SHIPPABLE)
+@pytest.mark.parametrize("model", CANDIDATES)
 def test_every_model_that_may_win_can_be_shipped(rows, tmp_path, model):
-    found = {"max_features": 0.5} if "trees" in model or "forest" in model else {}
-    made = make_artefact(rows, model=model, found=found)
+    made = make_artefact(rows, model=model, found={"min_samples_leaf": 5})
     write(made, tmp_path)
     back = read("GreenFactory", "test", tmp_path).estimator
     assert np.allclose(back.predict(rows.features), made.estimator.predict(rows.features))
 
 
-@pytest.mark.parametrize("model", KEEPS_ROWS)
-def test_what_keeps_rows_of_the_benchmark_is_not_shipped(model):
-    with pytest.raises(InputError, match="cannot be shipped; choose one of random forest, "):
-        build_released(model, {}, 0)
+def test_unknown_models_and_small_leaves_are_not_shipped(rows):
+    with pytest.raises(InputError, match="TabPFN"):
+        build_released("TabPFN", {}, 0)
+    for found in ({}, {"min_samples_leaf": 4}):
+        with pytest.raises(InputError, match="at least 5 networks in a leaf"):
+            make_artefact(rows, found=found)
+
+
+def test_the_card_says_what_was_fitted_and_what_it_is_worth(rows, tmp_path):
+    made = make_artefact(rows)
+    card = write(made, tmp_path)
+    back = read("GreenFactory", "test", tmp_path)
+    assert back.card["hyperparameters"] == FOUND
+    assert back.measured == make_measured(rows)
+    told = json.loads(card.read_text())
+    rewrite(card, card={**told["card"], "hyperparameters": {**FOUND, "min_samples_leaf": 4}})
+    with pytest.raises(InputError, match="says min_samples_leaf 4, which its model was not fitted with"):
+        read("GreenFactory", "test", tmp_path)
+    rewrite(card, card=told["card"], measured={**told["measured"], "scores_sha256": "1" * 64})
+    with pytest.raises(InputError, match="measured on other rows"):
+        read("GreenFactory", "test", tmp_path)
+
+
+def test_fast_ships_only_where_it_beats_its_baselines(rows, tmp_path):
+    made = make_artefact(rows, name="GreenFactory-Fast")
+    write(made, tmp_path)
+    lost = dataclasses.replace(made, measured=make_measured(rows, kendall=0.55))
+    with pytest.raises(InputError, match=r"does not beat best proxy 0\.600 against its 0\.550"):
+        write(lost, tmp_path)
+    write(dataclasses.replace(lost, name="GreenFactory"), tmp_path)
+    artefacts.withhold("GreenFactoryFast", "test", "it does not beat x (nested-test)", tmp_path)
+    with pytest.raises(InputError, match=r"does not ship for the target test: .*nested-test") as caught:
+        read("GreenFactoryFast", "test", tmp_path)
+    assert "\n" not in str(caught.value) and not list(tmp_path.glob("GreenFactoryFast*.skops"))
 
 
 def rewrite(path, **changes):
@@ -69,6 +97,7 @@ def rewrite(path, **changes):
     [
         ({"format": 99}, "has format 99"),
         ({"format": 1}, "has format 1"),
+        ({"format": 2}, "has format 2, this zcp reads 3; make it with"),
         ({"format": True}, "has format True"),
         ({"versions": {"scikit-learn": "0.24.0"}}, "fitted with scikit-learn 0.24.0"),
         ({"versions": {}}, "fitted with scikit-learn None"),
@@ -146,16 +175,15 @@ def test_a_value_that_was_changed_in_a_card_is_noticed(rows, tmp_path):
     assert read("GreenFactory", "test", tmp_path).card["rows"] == len(rows)
 
 
-@pytest.mark.parametrize("model, package", [("XGBoost", "xgboost-cpu"), ("CatBoost", "catboost")])
-def test_the_packages_that_a_model_is_made_of_must_be_those_of_its_fit(rows, tmp_path, model, package):
-    card = write(make_artefact(rows, model=model, found={}), tmp_path)
+@pytest.mark.parametrize("model", ["extra trees", "histogram boosting"])
+def test_the_packages_that_a_model_is_made_of_must_be_those_of_its_fit(rows, tmp_path, model):
+    card = write(make_artefact(rows, model=model, found={"min_samples_leaf": 5}), tmp_path)
     told = json.loads(card.read_text())["versions"]
-    rewrite(card, versions={**told, package: "0.1.0"})
-    with pytest.raises(InputError, match=f"was fitted with {package} 0.1.0, but .* is installed"):
+    rewrite(card, versions={**told, "scikit-learn": "0.1.0"})
+    with pytest.raises(InputError, match=r"was fitted with scikit-learn 0\.1\.0, but .* is installed"):
         read("GreenFactory", "test", tmp_path)
-    card = write(make_artefact(rows), tmp_path)
-    rewrite(card, versions={**told, package: "0.1.0"})
-    assert read("GreenFactory", "test", tmp_path)  # a forest is not made of it
+    rewrite(card, versions={**told, "catboost": "0.1.0"})
+    assert read("GreenFactory", "test", tmp_path)  # nothing that ships is made of it
 
 
 def test_no_card_is_written_that_would_not_be_read(rows, tmp_path):
@@ -218,9 +246,3 @@ def test_ranks_in_a_population_are_those_of_az_nas(rows):
     found = rank_in_population(dict(cell.loc[at, list(AZ_NAS_PARTS)]), known)
     assert found == pytest.approx(rows.features.loc[at, "az_nas"])
     assert quantiles(table.drop(columns="expressivity")) == {}
-
-
-def test_the_contest_s_choice_is_shipped():
-    tuned = pd.DataFrame({"model": ["XGBoost", "XGBoost"], "seed": [3, 4], "found": ['{"a": 1}', '{"a": 2}']})
-    deposit = Deposit("d", {"choice": {"default": "XGBoost"}, "seeds": [3, 4]}, {"hyperparameters": tuned})
-    assert release.choose_model(deposit) == ("XGBoost", {"a": 1})

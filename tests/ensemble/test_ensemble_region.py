@@ -5,9 +5,15 @@ import pytest
 from zcp.ensemble.region import KEPT, KNOTS, SHARE, measure
 
 
-def cell(features, space="tss"):
-    labels = pd.DataFrame({"space": space, "dataset": "cifar10"}, index=features.index)
+def cell(features, space="sss"):
+    labels = pd.DataFrame(
+        {"space": space, "dataset": "cifar10", "index": range(len(features))}, features.index
+    )
     return measure(features, labels)[f"{space} cifar10"]
+
+
+def distance(region, features):
+    return float(region.distances(pd.DataFrame([features]))[0])
 
 
 @pytest.fixture
@@ -32,14 +38,19 @@ def test_rows_of_the_same_kind_are_inside_and_others_are_not(rows):
 def test_the_distance_is_the_mean_difference_of_ranks():
     grid = pd.DataFrame({"a": np.arange(101.0), "b": np.arange(101.0) ** 3})
     region = cell(grid)
-    assert region.distance({"a": 50.0, "b": 50.0**3}) == 0
-    # half the range apart in one of two features, and the nearest row lies between
-    assert region.distance({"a": 0.0, "b": 50.0**3}) == pytest.approx(0.25, abs=0.01)
+    assert distance(region, {"a": 50.0, "b": 50.0**3}) == 0
+    # some half of the range apart in one of two features, and the nearest row lies between; the rows that are
+    # kept are drawn, so that 50 is not quite their middle
+    knots = np.array(region.knots["a"])
+    least, middle = (((knots < value).mean() + (knots <= value).mean()) / 2 for value in (knots[0], 50))
+    assert 0.4 < middle - least < 0.6
+    apart = distance(region, {"a": knots[0], "b": 50.0**3})
+    assert apart == pytest.approx((middle - least) / 2, abs=0.01)
     # a range beyond all fitted values, and not a step more
     for beyond in (1e9, np.inf):
-        assert region.distance({"a": beyond, "b": 100.0**3}) == pytest.approx(0.5, abs=0.01)
+        assert distance(region, {"a": beyond, "b": 100.0**3}) == pytest.approx(0.5, abs=0.01)
     for below in (-1e9, -np.inf, np.nan):
-        assert region.distance({"a": below, "b": 0.0}) == pytest.approx(0.5, abs=0.01)
+        assert distance(region, {"a": below, "b": 0.0}) == pytest.approx(0.5, abs=0.01)
 
 
 def test_what_failed_for_no_fitted_row_is_named(rows):
@@ -54,6 +65,8 @@ def test_what_failed_for_no_fitted_row_is_named(rows):
 
 def test_every_cell_has_its_own_region_and_the_dataset_is_no_feature(rows):
     features = rows.assign(**{"dataset=cifar10": 1.0})
-    labels = pd.DataFrame({"space": np.where(rows.index < 400, "tss", "sss"), "dataset": "cifar10"})
+    labels = pd.DataFrame(
+        {"space": np.where(rows.index < 400, "tss", "sss"), "dataset": "cifar10", "index": rows.index}
+    )
     found = measure(features, labels)
     assert set(found) == {"tss cifar10", "sss cifar10"} and list(found["tss cifar10"].knots) == list(rows)

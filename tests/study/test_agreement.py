@@ -50,15 +50,16 @@ def test_without_a_spread_only_the_resolution_is_allowed(spreads):
 
 def test_what_rounding_decides_is_listed_and_not_compared(spreads):
     spreads(a=0.01, b=0.0)
-    both = compare(by=["name"], rmse=[40.0, 2.0])
-    assert both["rmse_agrees"].tolist() == [None, True] and both["rmse_difference"][0] == 39
+    both = compare(by=["name"], rmse=[1.03, 2.0])
+    assert both["rmse_agrees"].tolist() == [None, True] and both["rmse_difference"][0] == pytest.approx(0.03)
     with pytest.raises(DisagreementError, match="'b'") as caught:
-        compare(by=["name"], rmse=[40.0, 2.02])
+        compare(by=["name"], rmse=[1.03, 2.02])
     table = caught.value.table.set_index(["quantity", "name"])
     assert table.loc[("rmse", "a"), "agrees"] is None and table.loc[("rmse", "b"), "agrees"] is False
     assert table.loc[("rmse", "b"), ["live", "deposited"]].tolist() == [2.02, 2.0]
-    with pytest.raises(DisagreementError, match="'a'"):
-        compare(by=["name"], rmse=[math.nan, 2.0])
+    for wrong in (math.nan, 40.0):
+        with pytest.raises(DisagreementError, match="'a'"):
+            compare(by=["name"], rmse=[wrong, 2.0])
     spreads(a=1.0, b=math.inf)
     with pytest.raises(DisagreementError, match="nothing was compared"):
         agree(ROWS, DEPOSIT, "fits", keys=["name"], measured=["rmse"], by=["name"])
@@ -71,7 +72,7 @@ def test_no_tolerance_accepts_an_error_of_more_than_its_cap(spreads):
     spreads(a=0.0024, b=0.0026)
     assert compare(by=["name"], rmse=[1.009, 2.009])["rmse_agrees"].tolist() == [True, True]
     spreads(a=0.0026, b=0.0)
-    assert compare(by=["name"], rmse=[1.02, 2.0])["rmse_agrees"].tolist() == [None, True]
+    assert compare(by=["name"], rmse=[1.0102, 2.0])["rmse_agrees"].tolist() == [None, True]
 
 
 @pytest.mark.parametrize(
@@ -107,3 +108,10 @@ def test_nan_and_equal_infinities_agree(spreads):
     deposit = Deposit("section-test", {}, {"fits": table})
     both = agree(table, deposit, "fits", keys=["name"], measured=["rmse"])
     assert both["rmse_agrees"].tolist() == [True, True]
+
+
+def test_what_rounding_decides_may_not_be_anything():
+    live, deposited = np.array([1.0, 1.4, 9.0, np.nan]), np.ones(4)
+    allowed, comparable = np.full(4, 0.5), np.zeros(4, bool)
+    _, agrees = agreement.judge(live, deposited, allowed, comparable)
+    assert agrees.tolist() == [None, None, False, False]

@@ -11,7 +11,6 @@ from zcp.spaces import get_space
 from zcp.spaces.cells import OPERATIONS, Cell
 from zcp.spaces.tss import parse_cell
 from zcp.study.deeper_look import amdahl, biases, combination, perturbation, predictor, search
-from zcp.study.results import DisagreementError
 
 N = 300
 
@@ -50,10 +49,8 @@ def test_a_pair_of_two_kinds_beats_each(rows):
     measured = halves.groupby("kind")["spearman"].mean()
     assert measured["pair"] > measured["single"] and set(halves["seed"]) == {0, 1}
     deposit = combination.study(rows, [0])
-    assert len(combination.check(rows, deposit)) == len(every)
-    deposit.tables["all"].loc[0, "spearman"] += 0.01
-    with pytest.raises(DisagreementError):
-        combination.check(rows, deposit)
+    found = combination.check(rows, deposit)
+    assert len(found["all"]) == len(every) and len(found["halves"]) == every["kind"].nunique()
 
 
 def test_a_proxy_helps_a_predictor_that_cannot_see_what_it_sees(rows):

@@ -58,8 +58,8 @@ def test_nothing_is_kept_unasked():
 
 
 def test_code_is_the_module_and_what_it_imports_but_not_the_makers_of_the_rows():
-    found = fits.dependencies("zcp.study.greenfactory.contest")
-    wanted = {"study.greenfactory.contest", "study.greenfactory.architectures", "ensemble.splits",
+    found = fits.dependencies("zcp.study.greenfactory.choosing")
+    wanted = {"study.greenfactory.choosing", "study.greenfactory.architectures", "ensemble.candidates",
               "ensemble.features", "analysis.metrics", "analysis.scores", "spaces.isomorphism"}  # fmt: skip
     assert {f"zcp.{name}" for name in wanted} <= found
     assert not {name for name in found if name.startswith(fits.MAKERS)}

@@ -8,7 +8,9 @@ $\tau_b = \sum_{ij} w_i w_j\, s_{ij} / \sqrt{n_x n_y}$,
 $n_x = \sum_{ij} w_i w_j [x_i \ne x_j]$ and $n_y$ alike,
 
 with $s_{ij}$ the product of the signs of $x_i - x_j$ and $y_i - y_j$, which is what repeating the rows gives.
-The models are not fitted again: an interval says what other networks would do to the number.
+The models are not fitted again: an interval says what other networks would do to the number. An architecture
+has a row in several cells; one object of `Resamples` serves all of them, so that its rows are drawn together
+and a mean over cells has the interval of dependent cells.
 """
 
 import numpy as np
@@ -21,7 +23,7 @@ from zcp.analysis.scores import usable
 from zcp.statistics.seeding import seed_for
 
 Floats = NDArray[np.float64]
-RESAMPLES = 200
+RESAMPLES = 1_000
 LEVELS = (2.5, 97.5)  # percentiles: an interval of 95 percent
 
 
@@ -62,11 +64,12 @@ def resampled_rmse(predicted: Floats, measured: Floats, weights: Floats) -> Floa
 
 def resampled_kendall(scores: Floats, measured: Floats, weights: Floats) -> Floats:
     """Return tau-b of each resample, shape (resamples,); NaN where one column is constant."""
-    one, other = (np.sign(v[:, None] - v[None, :]) for v in (rank_scores(scores), measured))
-    concordant, untied, apart = (
-        np.einsum("bi,bi->b", weights @ matrix, weights) for matrix in (one * other, one**2, other**2)
-    )
-    return _ratio(concordant, untied * apart)
+    values = rank_scores(scores)
+    one, other = (np.sign(v[:, None] - v[None, :]).astype(np.float32) for v in (values, measured))
+    # Whole numbers far below 2**24: single precision is exact.
+    balance = weights.astype(np.float32) @ (one * other)
+    concordant = np.einsum("bi,bi->b", balance.astype(np.float64), weights)
+    return _ratio(concordant, _untied(values, weights) * _untied(measured, weights))
 
 
 def resampled_spearman(scores: Floats, measured: Floats, weights: Floats) -> Floats:
@@ -116,11 +119,23 @@ def correlate_usable(
     return found | {"n": len(values), "left_out": int((~known).sum())}
 
 
+def _untied(values: Floats, weights: Floats) -> Floats:
+    """Return the weight of the pairs, both ways, that a column does not tie, shape (resamples,)."""
+    untied: Floats = weights.sum(axis=1) ** 2 - (_by_level(values, weights)[0] ** 2).sum(axis=1)
+    return untied
+
+
+def _by_level(values: Floats, weights: Floats) -> tuple[Floats, NDArray[np.intp]]:
+    """Return the weight of each value that occurs, shape (resamples, levels), and the level of each row."""
+    level = rankdata(values, "dense").astype(np.intp) - 1
+    order = np.argsort(level, kind="stable")
+    starts = np.flatnonzero(np.diff(level[order], prepend=-1))
+    return np.add.reduceat(weights[:, order], starts, axis=1), level
+
+
 def _weighted_ranks(values: Floats, weights: Floats) -> Floats:
     """Return centred average ranks, as if each row were repeated by its weight, shape (resamples, rows)."""
-    level = rankdata(values, "dense") - 1
-    totals = np.zeros((len(weights), int(level.max()) + 1))
-    np.add.at(totals.T, level, weights.T)
+    totals, level = _by_level(values, weights)
     ranks = (np.cumsum(totals, axis=1) - totals / 2)[:, level]
     total = np.maximum(weights.sum(1, keepdims=True), 1)  # a resample may hold no row of a small cell
     centred: Floats = ranks - (weights * ranks).sum(1, keepdims=True) / total

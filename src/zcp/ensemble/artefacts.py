@@ -3,33 +3,29 @@
 An artefact is two files, the shipped ones in `models` beside this file: `<name>-<target>.skops`, the
 estimator in the format of the package `skops` (a zip of JSON and numpy arrays, loaded against a list of
 trusted types), and `<name>-<target>.json`, its card (`zcp.ensemble.cards`): SHA-256 of the other file,
-versions, features, the settings of the scores that it was fitted on, interval widths per cell, quantiles of
-the population that AZ-NAS ranks a new network in, which networks were fitted, how far their features are
-apart, and a seal over all this. It holds no row of any benchmark.
+versions, features, the settings of the scores that it was fitted on, what it is worth by nested evaluation,
+interval widths per cell, quantiles of the population that AZ-NAS ranks a new network in, which networks were
+fitted, how far their features are apart, and a seal over all this. It holds no row of any benchmark.
+
+What does not beat its baselines does not ship: in its place lies `<name>-<target>.txt`, a line that says why.
 """
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_LZMA
 
-import numpy as np
 import pandas as pd
 import skops.io
-from numpy.typing import NDArray
 
-from zcp.collect import load_scores, scores_digest
 from zcp.data.checksums import sha256
-from zcp.ensemble.cards import FORMAT, check_card, find_card, find_width, require_versions, seal
+from zcp.ensemble.cards import FORMAT, Card, check_card, find_card, find_width, require_versions, seal
 from zcp.ensemble.estimators import GreenFactory
-from zcp.ensemble.examples import with_az_nas
-from zcp.ensemble.features import encode
 from zcp.ensemble.lean import lean
 from zcp.ensemble.region import Region, measure
 from zcp.errors import InputError
 from zcp.paths import MODELS
-from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.proxies.registry import proxy_of_version
 from zcp.versions import versions
 
@@ -39,15 +35,11 @@ TRUSTED = (
     "zcp.ensemble.estimators.GreenFactory",
     "zcp.ensemble.estimators.GreenFactoryFast",
     "zcp.ensemble.features.FiniteFeatures",
-    "zcp.ensemble.per_dataset.PerDataset",
     "zcp.ensemble.transforms.signed_log",
     "zcp.ensemble.transforms.log_error",
     "zcp.ensemble.transforms.accuracy_from",
-    "catboost.core.CatBoostRegressor",
     "sklearn.tree._tree.Tree",
     "sklearn.utils._bunch.Bunch",
-    "xgboost.core.Booster",
-    "xgboost.sklearn.XGBRegressor",
     "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn._loss.loss.HalfSquaredError",
@@ -67,9 +59,10 @@ class Artefact:
         widths: half-widths of the intervals: space, dataset, level, width (percent).
         population: quantiles of the parts of AZ-NAS: `space dataset` -> part -> ascending values.
         scores: what the training scores were computed with: file, sha256 and settings.
-        card: everything else that the card says (rows, model, seconds).
-        fitted: indices of the fitted networks by `space dataset`; empty where that is not known.
-        regions: where they lie, by `space dataset`; empty where that is not known.
+        card: the model, its hyperparameters, rows, seed and seconds.
+        measured: what it is worth, see `zcp.ensemble.measured.Measured`.
+        fitted: indices of the fitted networks by `space dataset`.
+        regions: where they lie, by `space dataset`.
         versions: of the packages that it was fitted with.
     """
 
@@ -79,9 +72,10 @@ class Artefact:
     widths: pd.DataFrame
     population: dict[str, dict[str, list[float]]]
     scores: dict[str, Any]
-    card: dict[str, Any] = field(default_factory=dict)
-    fitted: dict[str, list[int]] = field(default_factory=dict)
-    regions: dict[str, Region] = field(default_factory=dict)
+    card: dict[str, Any]
+    measured: dict[str, Any]
+    fitted: dict[str, list[int]]
+    regions: dict[str, Region]
     versions: dict[str, str] = field(default_factory=versions)
 
     @property
@@ -107,21 +101,6 @@ class Artefact:
         return find_width(self.name, self.widths.to_dict("records"), space, dataset, level)
 
 
-def quantiles(scores: pd.DataFrame, count: int = 201) -> dict[str, dict[str, list[float]]]:
-    """Return quantiles of the parts of AZ-NAS in each cell; values that do not exist count as -inf.
-
-    `scores` has the columns space, dataset and the parts; without a part there are no quantiles.
-    """
-    if not set(AZ_NAS_PARTS) <= set(scores):
-        return {}
-    found: dict[str, dict[str, list[float]]] = {}
-    for (space, dataset), cell in scores.groupby(["space", "dataset"]):
-        values = cell[list(AZ_NAS_PARTS)].fillna(-np.inf)
-        at = np.linspace(0, len(cell) - 1, min(count, len(cell))).round().astype(int)
-        found[f"{space} {dataset}"] = {part: np.sort(values[part])[at].tolist() for part in AZ_NAS_PARTS}
-    return found
-
-
 def write(artefact: Artefact, folder: Path = MODELS) -> Path:
     """Write an artefact and return the path of its card; the card is written last.
 
@@ -140,21 +119,32 @@ def write(artefact: Artefact, folder: Path = MODELS) -> Path:
                 f"{artefact.name} is larger than {LARGEST} bytes; use fewer trees or larger leaves"
             )
         text = json.dumps(_tell(artefact, sha256(unfinished)))
-        check_card(json.loads(text), card)
+        _require_told(artefact.estimator, check_card(json.loads(text), card), card)
         unfinished.replace(model)
         unfinished.write_text(text + "\n")
         unfinished.replace(card)
+        card.with_suffix(".txt").unlink(missing_ok=True)
     finally:
         unfinished.unlink(missing_ok=True)
     return card
+
+
+def withhold(name: str, target: str, why: str, folder: Path = MODELS) -> Path:
+    """Ship no model of this name, and return the path of the line that says why."""
+    note = folder / f"{name}-{target}.txt"
+    folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(f"{why}\n")
+    for left in (note.with_suffix(".json"), note.with_suffix(".skops")):
+        left.unlink(missing_ok=True)
+    return note
 
 
 def read(name: str, target: str = "test", folder: Path = MODELS) -> Artefact:
     """Read an artefact; nothing of it is executed before its card and types have been checked.
 
     Raises:
-        InputError: if it is missing or damaged, was written by other versions, or holds other features or
-            types than it says.
+        InputError: if it is missing, withheld or damaged, was written by other versions, or holds other
+            features, hyperparameters or types than it says.
     """
     path = folder / f"{name}-{target}.json"
     card = find_card(name, target, folder)
@@ -167,31 +157,11 @@ def read(name: str, target: str = "test", folder: Path = MODELS) -> Artefact:
         raise InputError(f"{model} cannot be loaded ({error}); fit it again") from error
     if not isinstance(estimator, GreenFactory) or list(estimator.feature_names_in_) != card.features:
         raise InputError(f"{model} and its card name different features; restore both files or fit it again")
+    _require_told(estimator, card, path)
     told = card.model_dump()
     widths = pd.DataFrame(told["widths"])
-    parts = {key: told[key] for key in ("population", "scores", "card", "fitted", "versions")}
+    parts = {key: told[key] for key in ("population", "scores", "card", "measured", "fitted", "versions")}
     return Artefact(name, target, estimator, widths, regions=card.regions, **parts)
-
-
-def with_regions(artefact: Artefact) -> Artefact:
-    """Return an artefact with what a card of format 1 does not say, from the scores that it was fitted on.
-
-    The estimator stays as it is. Where those scores are not at hand, nothing is added.
-    """
-    try:
-        source = artefact.scores["scores"].removesuffix(".parquet")
-        if artefact.regions or scores_digest(source) != artefact.scores["scores_sha256"]:
-            return artefact
-        scores = with_az_nas(load_scores(source))[0]
-    except InputError:
-        return artefact
-    scores = scores[scores["space"].isin(artefact.widths["space"])]
-    features = encode(scores, [name for name in artefact.features if "=" not in name])
-    return (
-        replace(artefact, **describe_fitted(features, scores))
-        if len(scores) == artefact.card["rows"]
-        else artefact
-    )
 
 
 def describe_fitted(features: pd.DataFrame, labels: pd.DataFrame) -> dict[str, Any]:
@@ -207,25 +177,18 @@ def _tell(artefact: Artefact, digest: str) -> dict[str, Any]:
         "format": FORMAT, "name": artefact.name, "target": artefact.target, "sha256": digest,
         "features": artefact.features, "versions": artefact.versions, "scores": artefact.scores,
         "widths": artefact.widths.to_dict("records"), "population": artefact.population,
-        "card": artefact.card, "fitted": artefact.fitted,
+        "card": artefact.card, "measured": artefact.measured, "fitted": artefact.fitted,
         "regions": {cell: region.model_dump() for cell, region in artefact.regions.items()},
     }  # fmt: skip
     return {**told, "seal": seal(json.loads(json.dumps(told)))}
 
 
-def rank_in_population(values: dict[str, float], population: dict[str, list[float]]) -> float:
-    r"""Return AZ-NAS of a network that joins a population known by its quantiles.
-
-    Each part's rank is that of an equal member: ascending from 1, ties averaged; below all it is a half.
-    Parts that are NaN rank lowest. `population` maps each part to its quantiles, ascending.
-    """
-    total = 0.0
-    for part in AZ_NAS_PARTS:
-        known: NDArray[np.float64] = np.asarray(population[part], float)
-        value = values[part] if not np.isnan(values[part]) else -np.inf
-        below, upto = (np.searchsorted(known, value, side=side) for side in ("left", "right"))
-        total += float(np.log(min((below + upto + 1) / 2, len(known)) / len(known)))
-    return total
+def _require_told(estimator: GreenFactory, card: Card, path: Path) -> None:
+    """Raise unless the hyperparameters of the card are those of the estimator."""
+    found = estimator.get_params()
+    for name, value in card.card.hyperparameters.items():
+        if value not in [held for key, held in found.items() if key.split("__")[-1] == name]:
+            raise InputError(f"{path} says {name} {value}, which its model was not fitted with; fit it again")
 
 
 def _require_trusted(model: Path) -> set[str]:

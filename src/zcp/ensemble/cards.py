@@ -8,21 +8,22 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from zcp.collect.settings import Origin
 from zcp.data.datasets import get_dataset
+from zcp.ensemble.measured import JUDGED, Digest, Index, Measured, Strict, Text
 from zcp.ensemble.region import Region
 from zcp.errors import InputError
 from zcp.paths import MODELS, is_file, refit
 from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.spaces import get_space
 
-#: Cards of format 1 had no seal: a changed one could not be told from a whole one, so none is read.
-FORMAT = 2
+#: Cards of format 1 had no seal, and those of format 2 did not say what the model is worth: none is read.
+FORMAT = 3
 LARGEST = 8 * 2**20  # bytes
 #: Packages that a model may be made of: module -> its name in the versions of a card.
-PACKAGES = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu", "catboost": "catboost"}
+PACKAGES = {"sklearn": "scikit-learn"}
 
 
 def _settings(told: dict[str, Any]) -> dict[str, Any]:
@@ -44,16 +45,9 @@ def _cell(name: str) -> str:
 
 
 Cell = Annotated[str, AfterValidator(_cell)]
-Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Text = Annotated[str, Field(min_length=1, max_length=200)]
-Index = Annotated[int, Field(ge=0)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Width(_Strict):
+class Width(Strict):
     """The half-width of the intervals of a cell at one level, percent."""
 
     space: str
@@ -62,16 +56,16 @@ class Width(_Strict):
     width: float = Field(gt=0, le=100)
 
 
-class Scores(_Strict):
+class Scores(Strict):
     """What the training scores were computed with, and the size of AZ-NAS's population by cell."""
 
     scores: Text
     scores_sha256: Digest
     scores_settings: Annotated[dict[str, Any], AfterValidator(_settings)]
-    az_nas_N: dict[Cell, Index] = {}  # noqa: N815 - as it is called
+    az_nas_N: dict[Cell, Index] = Field(default_factory=dict)  # noqa: N815 - as it is called
 
 
-class Fit(_Strict):
+class Fit(Strict):
     """The model that was fitted."""
 
     model: Text
@@ -81,10 +75,10 @@ class Fit(_Strict):
     seconds: float = Field(ge=0)
 
 
-class Card(_Strict):
+class Card(Strict):
     """A whole card; see `zcp.ensemble.artefacts.Artefact` for what it means."""
 
-    format: Literal[2]
+    format: Literal[3]
     name: Text
     target: Text
     sha256: Digest
@@ -94,6 +88,7 @@ class Card(_Strict):
     widths: list[Width] = Field(min_length=1)
     population: dict[Cell, dict[str, Annotated[list[float], Field(min_length=1), AfterValidator(_ascending)]]]
     card: Fit
+    measured: Measured
     fitted: dict[Cell, list[Index]]
     regions: dict[Cell, Region]
     seal: Digest
@@ -128,7 +123,23 @@ class Card(_Strict):
             raise ValueError("a region is of other features")
         if not set(self.regions) == set(self.fitted) == set(cells):
             raise ValueError("a region or the fitted networks are missing")
+        _require_measured(self.measured, self.scores.scores_sha256, self.card.rows, cells)
+        if self.name in JUDGED and (why := self.measured.why_withheld()):
+            raise ValueError(f"it does not beat {why}")
         return self
+
+
+def _require_measured(
+    measured: Measured, digest: str, rows: int, cells: Mapping[str, Mapping[float, float]]
+) -> None:
+    """Raise unless what was measured is the pipeline on these scores, in these cells."""
+    if (measured.scores_sha256, measured.rows) != (digest, rows):
+        raise ValueError("it was measured on other rows than it was fitted on")
+    found = {
+        f"{cell.space} {cell.dataset}": {each.level for each in cell.coverage} for cell in measured.cells
+    }
+    if found != {cell: {*widths} for cell, widths in cells.items()} or len(found) != len(measured.cells):
+        raise ValueError("a cell or a level has a width and was not measured, or the other way round")
 
 
 def find_width(
@@ -158,9 +169,11 @@ def find_card(name: str, target: str = "test", folder: Path = MODELS) -> Card:
     """Read and check the card of a fitted model, which is quick; the model is not read.
 
     Raises:
-        InputError: if there is no such model, or its card is damaged or of another model.
+        InputError: if there is no such model, it is withheld, or its card is damaged or of another model.
     """
     path = folder / f"{name}-{target}.json"
+    if is_file(note := path.with_suffix(".txt")):
+        raise InputError(f"{name} does not ship for the target {target}: {note.read_text().strip()}")
     if not is_file(path) or not is_file(path.with_suffix(".skops")):
         others = {other.stem.removeprefix(f"{name}-") for other in folder.glob(f"{name}-*.skops")} - {target}
         if others:
@@ -207,7 +220,7 @@ def check_card(told: object, path: Path) -> Card:
         raise InputError(f"{path} is not a whole model card; restore it")
     # True equals 1, and 2.0 equals 2.
     if type(told.get("format", FORMAT)) is not int or told.get("format", FORMAT) != FORMAT:
-        raise InputError(f"{path} has format {told['format']}, this zcp reads {FORMAT}; fit it again")
+        raise InputError(f"{path} has format {told['format']}, this zcp reads {FORMAT}; {refit()}")
     try:
         card = Card.model_validate(told)
     except (ValidationError, RecursionError) as error:

@@ -17,10 +17,9 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from zcp.ensemble.features import ONE_HOT
 from zcp.ensemble.transforms import build_pipeline
 from zcp.errors import InputError
-from zcp.paths import MODELS
+from zcp.paths import MODELS, is_file
 
 # A leaf is an average of at least so many networks: the fitted model is an aggregate of the benchmark's
 # measurements, not a copy of its table, and it is small.
@@ -130,9 +129,12 @@ class GreenFactoryFast(GreenFactory):
 
 @cache
 def fast_features() -> tuple[str, ...]:
-    """Return what GreenFactoryFast sees: what elimination by score keeps for `test`, and the dataset.
+    """Return what the shipped GreenFactoryFast of the target `test` sees, as its card says.
 
-    Read off the card of the shipped model, which was fitted on what section 3 of the study found.
+    Raises:
+        InputError: if none ships.
     """
-    told = json.loads((MODELS / "GreenFactoryFast-test.json").read_text(encoding="utf-8"))
-    return tuple(sorted({*told["features"], *ONE_HOT}))
+    card = MODELS / "GreenFactoryFast-test.json"
+    if not is_file(card):
+        raise InputError("no GreenFactoryFast ships that could say its features; name them: features=[...]")
+    return tuple(json.loads(card.read_text(encoding="utf-8"))["features"])

@@ -1,6 +1,7 @@
 """The accuracy of a network that nobody trained: score it as the training rows were scored, and predict.
 
-An interval is given only where its coverage was measured for such inputs: see `why` of `Prediction`.
+An interval is given only where the features are like those of fitted networks and the inputs are theirs: see
+`why` of `Prediction`. A level is said only of networks of a kind that its coverage was measured on.
 """
 
 import math
@@ -14,8 +15,9 @@ from torch import nn
 from zcp.collect.settings import image_digests
 from zcp.data.batches import Batch, gaussian_batches, image_batches
 from zcp.data.datasets import DATASETS, get_dataset
-from zcp.ensemble.artefacts import Artefact, rank_in_population, with_regions
+from zcp.ensemble.artefacts import Artefact
 from zcp.ensemble.own_network import examine
+from zcp.ensemble.population import rank_in_population
 from zcp.errors import InputError, Kind
 from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.scoring import score
@@ -32,7 +34,7 @@ ON_NOISE = "it was scored on noise, and coverage was measured on images"
 ON_OTHERS = "it was scored on other inputs than those that coverage was measured on"
 _OWN = "not known: it is given as code"
 _ALIKE = f"{_OWN}, and like the fitted networks as far as proxies see, which is not all"
-UNKNOWN = "the model's card does not say where coverage was measured"
+UNMEASURED = "coverage was not measured on networks that are given as code"
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,14 @@ class Prediction:
         dataset: the one that it would be trained on.
         target: which accuracy is predicted.
         model: what predicted it, and what that was fitted on.
+        measured: what that is worth on such networks, and where the numbers come from.
         seen: whether this very network was among the fitted ones.
         population: the space whose fitted networks it is ranked among and compared with.
         accuracy: percent.
         low: lower bound of the interval, percent; NaN where there is none.
         high: upper bound.
-        level: promised coverage of the interval.
+        covered: share of the outer test rows within such intervals, and what they were; empty where no such
+            network was measured.
         why: why there is no interval; empty where there is one.
         features: what the model saw, by name.
         notes: what else to know, such as proxies that failed.
@@ -59,24 +63,25 @@ class Prediction:
     dataset: str
     target: str
     model: str
+    measured: str
     seen: str
     population: str
     accuracy: float
     low: float
     high: float
-    level: float
+    covered: str
     why: str
     features: dict[str, float]
     notes: tuple[str, ...]
 
     def lines(self) -> Iterator[str]:
         """Yield the text that `zcp predict` prints."""
-        for name in ("network", "dataset", "target", "model"):
+        for name in ("network", "dataset", "target", "model", "measured"):
             yield f"{name:<16}{getattr(self, name)}"
         yield f"{'fitted on it':<16}{self.seen}"
         yield f"{'compared with':<16}the fitted networks of {self.population} {self.dataset}"
         yield f"{'accuracy':<16}{self.accuracy:.2f} %"
-        bounds = f"{self.low:.2f} to {self.high:.2f} % ({self.level:.0%} coverage)"
+        bounds = f"{self.low:.2f} to {self.high:.2f} % ({self.covered or UNMEASURED})"
         yield f"{'interval':<16}{f'none: {self.why}' if self.why else bounds}"
         yield from (f"{name:<24}{value:.8g}" for name, value in self.features.items())
         yield from (f"note: {note}" for note in self.notes)
@@ -97,10 +102,9 @@ def predict_architecture(
     index, string = get_space(space).resolve(arch)
     base = artefact.scores["scores_settings"].get("seed", 0)
     network, seed = build(space, index, dataset, base), seed_for(base, space, index, dataset)
-    artefact = with_regions(artefact)
     found = _predict(artefact, network, dataset, space, level, seed)
-    seen = _was_fitted(artefact, space, index, dataset)
-    return replace(found, network=f"{string} ({space} {index})", seen=seen)
+    seen, covered = _was_fitted(artefact, space, index, dataset), _covered(artefact, space, dataset, level)
+    return replace(found, network=f"{string} ({space} {index})", seen=seen, covered=covered)
 
 
 def predict_network(
@@ -115,8 +119,8 @@ def predict_network(
 ) -> Prediction:
     """Predict the accuracy of a network of one's own.
 
-    Coverage was measured on networks of `population`. So there is an interval only where the network's
-    features are as close to those of fitted networks as these are to each other, and scored on their inputs.
+    Coverage was measured on networks of `population`: an interval is given only where the network's features
+    are as close to fitted ones as theirs are, and scored on their inputs; and no level is said of it.
 
     Args:
         artefact: a fitted estimator.
@@ -147,20 +151,20 @@ def _predict(
 ) -> Prediction:
     get_dataset(dataset)
     width = artefact.width(population, dataset, level)
-    artefact, why = with_regions(artefact), ON_OTHERS
     notes: list[str] = []
+    why = ON_OTHERS
     if batches is None:
         batches, notes, why = _choose_batches(artefact.scores["scores_settings"], dataset)
     doubts = examine(network, dataset, batches, seed) if own else {}
     notes, why = [*notes, *doubts.values()], next(iter(doubts), why)
     features = _score(artefact, network, population, dataset, batches, seed, notes)
     accuracy = float(artefact.estimator.predict(pd.DataFrame([features]))[0])
-    region = artefact.regions.get(f"{population} {dataset}")
-    why = why or (region.why_outside(features) if region else UNKNOWN)
+    why = why or artefact.regions[f"{population} {dataset}"].why_outside(features)
     low, high = (math.nan, math.nan) if why else (max(accuracy - width, 0.0), min(accuracy + width, 100.0))
     return Prediction(
         type(network).__name__, dataset, _TARGETS.get(artefact.target, artefact.target), _describe(artefact),
-        _OWN if why else _ALIKE, population, accuracy, low, high, level, why, features, tuple(notes),
+        _measured(artefact, population, dataset), _OWN if why else _ALIKE, population, accuracy, low, high,
+        "", why, features, tuple(notes),
     )  # fmt: skip
 
 
@@ -183,10 +187,34 @@ def _describe(artefact: Artefact) -> str:
     )
 
 
+def _cell(artefact: Artefact, space: str, dataset: str) -> dict[str, Any]:
+    """Return what was measured in a cell; a card has every cell that it has widths for."""
+    cells: list[dict[str, Any]] = artefact.measured["cells"]
+    return next(cell for cell in cells if (cell["space"], cell["dataset"]) == (space, dataset))
+
+
+def _measured(artefact: Artefact, space: str, dataset: str) -> str:
+    """Return what the model is worth on networks of a cell that it did not see, in a line."""
+    cell, told = _cell(artefact, space, dataset), artefact.measured
+    beside = ", ".join(f"{name} {tau:.2f}" for name, tau in sorted(cell["baselines"].items()))
+    return (
+        f"on unseen networks of {space} {dataset}: Kendall {cell['kendall']:.2f} "
+        f"[{cell['kendall_low']:.2f}, {cell['kendall_high']:.2f}] ({beside}), RMSE {cell['rmse']:.2f} "
+        f"({told['deposit']}, {told['splits']} splits, n = {cell['n']} each)"
+    )
+
+
+def _covered(artefact: Artefact, space: str, dataset: str, level: float) -> str:
+    """Return the measured coverage of the intervals that promise a level, in a few words."""
+    found = {each["level"]: each for each in _cell(artefact, space, dataset)["coverage"]}[level]
+    return (
+        f"{level:.0%} promised; held {found['coverage']:.1%} of unseen networks of {space} {dataset}, "
+        f"n = {found['n']} in each split"
+    )
+
+
 def _was_fitted(artefact: Artefact, space: str, index: int, dataset: str) -> str:
-    fitted = artefact.fitted.get(f"{space} {dataset}")
-    if fitted is None:
-        return "not known: the model's card does not list the fitted networks"
+    fitted = artefact.fitted[f"{space} {dataset}"]
     if index in fitted:
         return "yes: the model was told its accuracy"
     names = name_classes(pd.DataFrame({"space": space, "index": [index, *fitted]})).to_list()

@@ -3,7 +3,8 @@
 `zcp portable --write` moves every input of a check by one unit in the last place, with several seeds, and
 runs the check under the settings of other processors. The largest deviation of a quantity is its spread; a
 tolerance is `FACTOR` times the spread and the resolution of the deposit. A quantity whose tolerance would
-exceed its cap is decided by rounding: a wrong answer would pass, so it is listed and not compared.
+exceed its cap is decided by rounding: it must lie within that tolerance, which says little, so that it is
+listed and does not count as compared.
 """
 
 from collections.abc import Sequence
@@ -168,14 +169,16 @@ def judge(
 ) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
     """Return the differences, and whether each value agrees: True, False, or None where it is not compared.
 
-    Equal infinities and NaN on both sides agree; a value that is finite on one side only never does.
+    Equal infinities and NaN on both sides agree; a value that is finite on one side only never does. Where
+    nothing is comparable a value must lie within what is allowed all the same.
     """
     same = (live == deposited) | (np.isnan(live) & np.isnan(deposited))
     with np.errstate(invalid="ignore"):
         difference = np.where(same, 0.0, live - deposited)
     finite = np.isfinite(live) & np.isfinite(deposited)
-    agrees = np.array((same | (finite & (np.abs(difference) <= allowed))).tolist(), object)
-    agrees[~comparable & (finite | same)] = None
+    within = same | (finite & (np.abs(difference) <= allowed))
+    agrees = np.array(within.tolist(), object)
+    agrees[~comparable & within] = None
     return difference, agrees
 
 

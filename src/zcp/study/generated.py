@@ -12,9 +12,8 @@ from zcp.errors import InputError
 from zcp.formulas import read_formulas
 from zcp.paths import RESULTS
 from zcp.proxies.registry import get_proxy, list_proxies
-from zcp.study import results
 from zcp.study.catalogue import GROUPS, reads
-from zcp.study.headline import Beside, headline
+from zcp.study.headline import Sources, headline
 from zcp.study.house import rooms, write_ways
 from zcp.study.outcomes import Outcome, in_prose, list_faults
 from zcp.study.provenance import describe, machine
@@ -53,13 +52,11 @@ def write_parts(folder: Path, outcomes: Sequence[Outcome]) -> None:
 
 
 def claim(folder: Path = RESULTS) -> list[str]:
-    """Return the claim and the headline table, or a box that tells why the deposit does not give them."""
+    """Return the lead, its lines and the table, or a box that tells why the deposits do not give them."""
     try:
-        names = ("evaluation-test_12ep", "leaks-test", "ceiling-test")
-        beside = Beside(*(results.read(name, folder) for name in names))
-        return list(headline(results.read("evaluation-test", folder), beside))
+        return list(headline(Sources.read(folder)))
     except (InputError, LookupError) as error:
-        box = ":::{admonition} The deposit does not give the headline"
+        box = ":::{admonition} The deposits do not give the headline"
         return [box, ":class: danger", "", in_prose(str(error)), ":::"]
 
 

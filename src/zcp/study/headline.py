@@ -1,166 +1,236 @@
-"""The book's claim and headline table, as Markdown, from the deposited evaluation."""
+"""The landing page's lead, its four lines and its table, as Markdown: filled from deposits and model cards.
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+The number that comes first is that of networks which no choice has seen, by `zcp.study.greenfactory.nested`.
+What is of other rows, or chosen on them, says so.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Self
 
 import pandas as pd
 
 from zcp.data.datasets import DATASETS
+from zcp.ensemble.measured import TO_BEAT
 from zcp.errors import InputError
+from zcp.paths import MODELS, RESULTS
 from zcp.spaces import SPACES
 from zcp.study import results
-from zcp.study.greenfactory.ceiling import ceilings_of
-from zcp.study.greenfactory.evaluation import arrange
+from zcp.study.greenfactory import leaks, shipped
+from zcp.study.greenfactory.ceiling import bounds_of, ceilings_of
 from zcp.study.greenfactory.paper import compare_evaluation
 from zcp.study.greenfactory.published import ENSEMBLES
+from zcp.study.greenfactory.summaries import arrange
 
+OURS = "GreenFactory"
+TURNED = "mean of ranks, turned"
+BASELINES = (*TO_BEAT, TURNED, "params")
+TAU = ["kendall", "kendall_low", "kendall_high"]
+CELLS = [f"{space} {dataset}" for space in SPACES for dataset in DATASETS]
+LEAD = (
+    "On networks of NATS-Bench that no choice has seen, under any of their names, zero-cost proxies together"
+    " rank accuracies with a Kendall correlation of **{tau}** on average over {cells} cells of search space "
+    "and dataset (GreenFactory; mean and 95 percent interval over {splits} splits). The best single proxy of"
+    " each cell, chosen on training rows, has {single}, the unfitted mean of all proxies' ranks {ranks}, or "
+    "{turned} if training rows tell its directions, the number of parameters {params}; the difference to the "
+    "best of these is {gain}."
+)
+SHIPS = "- **What ships.** {models} {{doc}}`notebooks/11_prediction` has every cell."
+REACHED = (
+    "- **What can be reached.** In the topology space seed noise would let a perfect predictor reach "
+    "{ceiling}; GreenFactory has {tss} there. In the size space nothing was trained twice, and there is only"
+    " a bound: a model of the widths alone reaches {bound}, so the ceiling is at least that; GreenFactory "
+    "has {sss}. Ceiling and bound are of the complete spaces."
+)
+COPIES = (
+    "- **What copies are worth.** With rows over-sampled before the split, a reading of the paper, the "
+    "forest of {{doc}}`notebooks/04_tuning` has {stratified}; with every leak closed, {clean}. Copies of "
+    "rows add {copies}, all leaks together {leaked}, and the changed mixture of accuracies, which is no "
+    "leak, {mixture}."
+)
+PAPER = (
+    "- **Against the paper.** With rows split at random that forest has {ours}, and "
+    "{{cite}}`cortes2025greenfactory` prints {paper}, on average over the cells; {rows} of the paper's "
+    "values lie inside our 95 percent intervals if it split rows, {networks} if it split networks. Of its "
+    "values of single proxies {sss} lie inside in the size space; in the topology space {late} for the full "
+    "training, and {early} for the one of 12 epochs."
+)
 CAPTION = (
-    "Absolute Kendall correlation with test accuracy, mean ± standard deviation over {seeds} seeds, about "
-    "{n:.0f} test networks a cell. *Grouped*: an architecture's rows stay on one side of the split; "
-    "*random*: single rows are split, as in the paper {{cite}}`cortes2025greenfactory`, whose networks are "
-    "more than ours. See how far an ensemble is above its best single proxy, and how near to "
-    "the paper."
-)
-CLAIM = (
-    "A random forest on {features} features, zero-cost proxies and the dataset, ranks unseen architectures "
-    "of NATS-Bench with a Kendall correlation of **{ours}** in the six cells of search space and dataset. "
-    "The best single proxy, `{best}`, reaches {single}; the number of parameters alone, {params}."
+    "Kendall correlation with test accuracy. *Outer test*: networks that no choice has seen, about {n:.0f} a"
+    " cell, mean of {splits} splits. *Random rows*: the paper's way, absolute; features and forest were "
+    "chosen on rows of the same collection, and a network's other rows may be in training. Compare the first"
+    " row with the baselines below it, and with what sees the architecture alone."
 )
 
 
-# One line each: what reproduces, what does not, and why.
-REPRODUCES = (
-    "- **What reproduces.** {sss} of the absolute Kendall correlations that GreenFactory "
-    "{{cite}}`cortes2025greenfactory` prints for single proxies in the size space lie inside our 95 percent "
-    "intervals, and {early} of those in the topology space, if the accuracy is that after 12 epochs."
-)
-FAILS = (
-    "- **What does not.** Its ensemble: with rows split at random ours reaches {ours} on average over the "
-    "cells, the paper's {paper}; {cells} of the paper's {total} values lie inside our intervals. With the "
-    "accuracy after the full training, only {late} of its proxies' values in the topology space do."
-)
-WHY = (
-    "- **Why.** Its topology-space numbers fit the accuracy after 12 epochs; it fits some hundred thousand "
-    "rows, we fit {rows:,}; some definitions are not published; and over-sampling before the split alone "
-    "moves our ensemble from {random} to {stratified}, because copies of a network lie on both sides."
-)
-WITHOUT_LEAKS = (
-    "- **Without leaks**, a network, its three datasets and its isomorphic twins on one side of the split: "
-    "**{clean}** on average over {splits} splits, where seed noise would let a perfect predictor reach "
-    "{ceiling}. With twins on both sides it is {grouped}, {gain:+.2f} over the best single proxy."
-)
+class Sources(NamedTuple):
+    """What the landing page is filled from.
 
+    Attributes:
+        nested: the evaluation whose test rows nothing else reads.
+        leaks: the chain of splits.
+        ceiling: ceilings and bounds.
+        evaluation: the paper's protocol.
+        short: the same for the accuracy after 12 epochs.
+        models: folder of the shipped models.
+    """
 
-class Beside(NamedTuple):
-    """What the evaluation is held against: deposits of the same target, and of 12 epochs."""
-
-    short: results.Deposit
+    nested: results.Deposit
     leaks: results.Deposit
     ceiling: results.Deposit
+    evaluation: results.Deposit
+    short: results.Deposit
+    models: Path = MODELS
+
+    @classmethod
+    def read(cls, folder: Path = RESULTS, models: Path = MODELS) -> Self:
+        """Read the deposits of the target `test`.
+
+        Raises:
+            InputError: if one is missing or damaged.
+        """
+        names = ("nested-test", "leaks-test", "ceiling-test", "evaluation-test", "evaluation-test_12ep")
+        nested, chain, ceiling, evaluation, short = (results.read(name, folder) for name in names)
+        return cls(nested, chain, ceiling, evaluation, short, models)
 
 
-def headline(deposit: results.Deposit, beside: Beside | None = None) -> Iterator[str]:
-    """Yield the claim, what reproduces and what does not, and the table.
-
-    Args:
-        deposit: an evaluation; the first of its ensembles is the one that the claim is about.
-        beside: the evaluation with the accuracy after 12 epochs, the leaks and the ceiling; where None, the
-            claim stands alone.
+def headline(sources: Sources) -> Iterator[str]:
+    """Yield the lead, the lines and the table.
 
     Raises:
-        InputError: if a value that the claim needs is missing.
+        InputError: if a value that one of them needs is missing.
     """
-    summary, ensembles = deposit.tables["summary"], list(deposit.settings["ensembles"])
-    cells = [f"{space} {dataset}" for space in SPACES for dataset in DATASETS]
-    grouped = arrange(summary, "grouped").reindex(columns=cells)
-    best = str(grouped.drop(index=ensembles).mean(axis=1).idxmax())
-    features = len(deposit.settings["ensembles"][ensembles[0]]["features"])
-    yield CLAIM.format(
-        features=features,
-        ours=_range(grouped, ensembles[0]),
-        best=best,
-        single=_range(grouped, best),
-        params=_range(grouped, "params"),
+    outer = _outer(sources.nested)
+    yield from (_lead(sources.nested, outer), "")
+    models = [shipped.tell(name, shipped.find(name, "test", sources.models)) for name in shipped.NAMES]
+    yield SHIPS.format(models=" ".join(models))
+    yield _reached(sources.ceiling, outer)
+    yield _copies(sources.leaks)
+    yield _paper(sources)
+    yield from _table(sources, outer)
+
+
+def _outer(nested: results.Deposit) -> pd.DataFrame:
+    """Return Kendall's correlation on the outer test rows: a row a name, a column a cell.
+
+    Raises:
+        InputError: if what the page needs lacks a cell.
+    """
+    summary = nested.tables["summary"]
+    named = summary.assign(cell=summary["space"] + " " + summary["dataset"])
+    outer = named.pivot(index="name", columns="cell", values="kendall").reindex(columns=CELLS)
+    for name in (OURS, *BASELINES):
+        if name not in outer.index or outer.loc[name].isna().any():
+            raise InputError(
+                f"{nested.name} lacks a cell of {name!r}; make it with `zcp run 09 -p profile paper`"
+            )
+    return outer
+
+
+def _lead(nested: results.Deposit, outer: pd.DataFrame) -> str:
+    summary, gains = nested.tables["summary"], nested.tables["gains"]
+    whole = summary[summary["space"] == "all"].set_index("name")
+    best = str(whole.loc[list(BASELINES), "kendall"].idxmax())
+    gain = gains[(gains["name"] == OURS) & (gains["over"] == best) & (gains["space"] == "all")]
+    if gain.empty:
+        raise InputError(f"{nested.name} does not compare {OURS} with {best}")
+    told = {name: _tell(whole, name, TAU) for name in BASELINES}
+    return LEAD.format(
+        tau=_tell(whole, OURS, TAU),
+        cells=outer.shape[1],
+        splits=len(nested.settings["seeds"]),
+        single=told["best proxy"],
+        ranks=told["mean of ranks"],
+        turned=told[TURNED],
+        params=told["params"],
+        gain=_tell(gain.set_index("name"), OURS, ["difference", "low", "high"], "+"),
     )
-    if beside is not None:
-        yield from ("", *_stand(deposit, beside, grouped, best))
-    n = summary.query("scheme == 'grouped'")["n"].mean()
-    yield from ("", f":::{{table}} {CAPTION.format(seeds=len(deposit.settings['seeds']), n=n)}")
-    yield from (":name: tab-headline", "", "| | split | " + " | ".join(map(str, grouped.columns)) + " |")
-    yield "|---|---|" + "---:|" * len(grouped.columns)
-    yield from _rows(summary, grouped, [*ensembles, best], ["params"])
-    yield ":::"
 
 
-def _stand(deposit: results.Deposit, beside: Beside, grouped: pd.DataFrame, best: str) -> Iterator[str]:
-    """Yield how our evaluation stands to the paper's, a line each."""
-    summary, name = deposit.tables["summary"], next(iter(deposit.settings["ensembles"]))
+def _tell(table: pd.DataFrame, name: str, columns: Sequence[str], sign: str = "") -> str:
+    """Return a mean and the ends of its interval, three columns of a row, in two decimals."""
+    found = [results.finite(float(table[column][name]), f"{column} of {name}") for column in columns]
+    value, low, high = (f"{each:{sign}.2f}" for each in found)
+    return f"{value} [{low}, {high}]"
+
+
+def _reached(ceiling: results.Deposit, outer: pd.DataFrame) -> str:
+    limits = {"tss": ceilings_of(ceiling), "sss": bounds_of(ceiling)}
+    means = {}
+    for space, limit in limits.items():
+        cells = [cell for cell in CELLS if cell.startswith(space)]
+        means[space] = results.finite(float(limit.reindex(cells).mean(skipna=False)), f"the limit of {space}")
+    ours = {space: outer.loc[OURS, [c for c in CELLS if c.startswith(space)]].mean() for space in limits}
+    return REACHED.format(
+        ceiling=f"{means['tss']:.2f}",
+        bound=f"{means['sss']:.2f}",
+        tss=f"{ours['tss']:.2f}",
+        sss=f"{ours['sss']:.2f}",
+    )
+
+
+def _copies(deposit: results.Deposit) -> str:
+    worth = leaks.decompose(deposit.tables["cells"]).query("metric == 'kendall'").set_index("leak")
+    added = {
+        name: _tell(worth, leak, ["mean", "low", "high"], "+")
+        for name, leak in (("copies", "copies of a row"), ("leaked", "all leaks"), ("mixture", leaks.MIXTURE))
+    }
+    taus = deposit.tables["summary"].groupby("scheme")["kendall"].mean()
+    return COPIES.format(stratified=f"{taus['stratified']:.2f}", clean=f"{taus['isomorphic']:.2f}", **added)
+
+
+def _paper(sources: Sources) -> str:
     late, early = (
-        compare_evaluation(each.tables["summary"]).query("scheme == 'random' and metric == 'abs_kendall'")
-        for each in (deposit, beside.short)
+        compare_evaluation(each.tables["summary"]).query("data == 'random' and metric == 'abs_kendall'")
+        for each in (sources.evaluation, sources.short)
     )
-    proxies = ~late["published"].isin(ENSEMBLES)
-    inside = early[~early["published"].isin(ENSEMBLES) & early["space"].eq("tss")]
-    yield REPRODUCES.format(sss=_share(late[proxies & late["space"].eq("sss")]), early=_share(inside))
-    mine = late[late["name"] == name]
-    yield FAILS.format(
-        ours=f"{mine['ours'].mean():.2f}",
-        paper=f"{mine['paper'].mean():.2f}",
-        cells=mine["verdict"].eq("inside").sum(),
-        total=len(mine),
-        late=_share(late[proxies & late["space"].eq("tss")]),
-    )
-    means = {scheme: arrange(summary, scheme).loc[name].mean() for scheme in ("random", "stratified")}
-    shown = {scheme: f"{value:.2f}" for scheme, value in means.items()}
-    yield WHY.format(rows=deposit.provenance["rows"], **shown)
-    average = grouped.mean(axis=1)
-    ours = results.finite(float(average[name]), name)
-    gain = ours - results.finite(float(average[best]), best)
-    clean = beside.leaks.tables["summary"].query("scheme == 'isomorphic'")["kendall"].mean()
-    yield WITHOUT_LEAKS.format(
-        clean=f"{results.finite(float(clean), 'the leak-free split'):.2f}",
-        splits=len(beside.leaks.settings["seeds"]),
-        ceiling=f"{ceilings_of(beside.ceiling, 'kendall').mean():.2f}",
-        grouped=f"{ours:.2f}",
-        gain=gain,
+    mine = dict(iter(late[late["name"] == OURS].groupby("reading")))
+    return PAPER.format(
+        ours=f"{mine['rows']['ours'].mean():.2f}",
+        paper=f"{mine['rows']['paper'].mean():.2f}",
+        rows=_inside(mine["rows"]),
+        networks=_inside(mine["networks"]),
+        sss=_inside(_proxies(late, "sss")),
+        late=_inside(_proxies(late, "tss")),
+        early=_inside(_proxies(early, "tss")),
     )
 
 
-def _share(twin: pd.DataFrame) -> str:
+def _proxies(twin: pd.DataFrame, space: str) -> pd.DataFrame:
+    """Return the rows of single proxies; they are fitted to nothing, so that both readings give the same."""
+    return twin[~twin["name"].isin(ENSEMBLES) & twin["space"].eq(space) & twin["reading"].eq("rows")]
+
+
+def _inside(twin: pd.DataFrame) -> str:
     judged = twin[twin["verdict"] != ""]
     if judged.empty:
         raise InputError("the deposited evaluation has no intervals; make it with `make study PROFILE=paper`")
     return f"{judged['verdict'].eq('inside').sum()} of {len(judged)}"
 
 
-def _rows(
-    summary: pd.DataFrame, grouped: pd.DataFrame, both: Sequence[str], once: Sequence[str]
-) -> Iterator[str]:
-    apart = arrange(summary, "random").reindex(columns=grouped.columns)
-    spread = {
-        scheme: arrange(summary, scheme, "abs_kendall_std").reindex(columns=grouped.columns)
-        for scheme in ("grouped", "random")
-    }
-    paper = compare_evaluation(summary).query("scheme == 'random' and metric == 'abs_kendall'")
-    published = arrange(paper.assign(scheme="random"), "random", "paper").reindex(columns=grouped.columns)
-    for name in dict.fromkeys([*both, *once]):
-        shown = f"**{name}**" if name == both[0] else name
-        yield _row(shown, "grouped", grouped.T[name], spread["grouped"].T[name])
-        if name in both:
-            yield _row("", "random", apart.T[name], spread["random"].T[name])
-        if name in published.index:
-            yield _row("*the paper*", "random", published.T[name])
+def _table(sources: Sources, outer: pd.DataFrame) -> Iterator[str]:
+    """Yield the table: first what no choice has seen, then the paper's way and the paper."""
+    summary, settings = sources.nested.tables["summary"], sources.nested.settings
+    n = summary.loc[(summary["space"] != "all") & (summary["name"] == OURS), "n"].mean()
+    yield from ("", f":::{{table}} {CAPTION.format(n=n, splits=len(settings['seeds']))}")
+    yield from (":name: tab-headline", "", "| | rows | " + " | ".join([*CELLS, "mean"]) + " |")
+    yield "|---|---|" + "---:|" * (len(CELLS) + 1)
+    for name in [name for name in (*ENSEMBLES, *BASELINES, "architecture") if name in outer.index]:
+        yield _row(f"**{name}**" if name == OURS else name, "outer test", outer.T[name])
+    for name, values in _their_way(sources.evaluation).items():
+        yield _row(name, "random rows", values)
+    yield ":::"
 
 
-def _row(name: str, scheme: str, taus: pd.Series, spread: pd.Series | None = None) -> str:
-    cells = [f"{tau:.3f}" for tau in taus]
-    if spread is not None:
-        cells = [f"{tau} ± {std:.2f}" for tau, std in zip(cells, spread, strict=True)]
-    return f"| {name} | {scheme} | " + " | ".join(cells) + " |"
+def _their_way(evaluation: results.Deposit) -> Mapping[str, "pd.Series[float]"]:
+    """Return our forest under the paper's protocol, and the paper's values."""
+    ours = arrange(evaluation.tables["summary"], "random").reindex(columns=CELLS).T[OURS]
+    twin = compare_evaluation(evaluation.tables["summary"])
+    twin = twin.query("reading == 'rows' and data == 'random' and metric == 'abs_kendall' and name == @OURS")
+    paper = arrange(twin, "random", "paper").reindex(columns=CELLS).T[OURS]
+    return {OURS: ours, f"*{OURS}, the paper*": paper}
 
 
-def _range(taus: pd.DataFrame, name: str) -> str:
-    found = taus.T[name]
-    if found.isna().any():
-        raise InputError(f"the deposited evaluation of {name!r} lacks a cell: {found.to_dict()}")
-    return f"{found.min():.2f} to {found.max():.2f}"
+def _row(name: str, rows: str, taus: "pd.Series[float]") -> str:
+    cells = [f"{tau:.3f}" if pd.notna(tau) else "–" for tau in [*taus, taus.mean(skipna=False)]]
+    return f"| {name} | {rows} | " + " | ".join(cells) + " |"

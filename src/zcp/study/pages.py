@@ -1,4 +1,4 @@
-"""What a notebook puts on its page: numbers, tables, figures and notes, each checked before it is glued.
+"""What a notebook puts on its page: numbers, claims, tables, figures, notes, each checked before it is glued.
 
 `myst_nb.glue` stores a value under a name; the page's prose then refers to it. It takes NaN without a word,
 hence the check here. The prose says where a value appears; only a disagreement is shown where it happens.
@@ -10,12 +10,14 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from IPython.display import display
 from matplotlib.figure import Figure
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from myst_nb import glue  # type: ignore[import-untyped]
 
+from zcp.errors import InputError
 from zcp.paths import NOTEBOOKS, data_folder
 from zcp.study import parameters
 from zcp.study.agreement import UNMEASURED, tabulate
@@ -169,6 +171,22 @@ def show_number(name: str, value: float, form: str = "{:.2f}") -> None:
 def show_text(name: str, text: str) -> None:
     """Glue words, such as the name of a winner; the text is read as MyST."""
     glue(name, _Prose(text), display=False)
+
+
+def claim(name: str, holds: bool, text: str) -> None:
+    """Glue a sentence that states a comparison, a rank or a trend, if the numbers bear it out.
+
+    Args:
+        name: of the glued text.
+        holds: the condition, computed from the deposit in the same cell.
+        text: the sentence; read as MyST.
+
+    Raises:
+        InputError: if it does not hold, so that no page says what is no longer true.
+    """
+    if not isinstance(holds, bool | np.bool_) or not holds:
+        raise InputError(f"no longer true: {text!r} ({name}); look at the numbers and write it anew")
+    show_text(name, text)
 
 
 def show_figure(name: str, figure: Figure) -> None:

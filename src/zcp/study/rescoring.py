@@ -12,7 +12,10 @@ import pandas as pd
 from zcp.collect import Pool, Settings, Unit, collect, load_scores, outdated, score_row
 from zcp.collect.row import fresh_batches
 from zcp.collect.settings import Origin
+from zcp.data.datasets import get_dataset
+from zcp.data.images import load_images
 from zcp.errors import InputError
+from zcp.paths import data_folder
 from zcp.proxies.registry import get_proxy
 from zcp.statistics.seeding import seed_for
 from zcp.study.agreement import FACTOR, SINGLE, agree, name_groups, read_spreads, tabulate
@@ -58,7 +61,7 @@ def rescore(
     The tolerance of a value comes from its own spread where weights, inputs and noise move by one unit in the
     last place (`zcp.study.agreement`): deposited for the rows that the page draws, measured here for other
     values that differ. One whose tolerance exceeds `CAP` of the interquartile range of its proxy in the cell
-    is decided by rounding, and listed.
+    is decided by rounding: it must lie within its tolerance, and is listed.
 
     Args:
         scores: the deposit.
@@ -200,6 +203,22 @@ def count_failures(scores: pd.DataFrame) -> pd.DataFrame:
     ]
     table = pd.DataFrame(long, columns=["proxy", *CELL, "reason"])
     return table.value_counts(sort=False).rename("rows").reset_index()
+
+
+def describe_images(scores: pd.DataFrame) -> str:
+    """Return what the networks of a collection saw: how many images there are to draw its batches from."""
+    if Origin.from_json(scores.attrs["settings"]).settings.inputs != "images":
+        return "The networks saw noise, no images."
+    if data_folder() is None:
+        return "The images are not at hand here, so they are not counted."
+    parts = []
+    for dataset in scores["dataset"].unique():
+        found = load_images(dataset)
+        counts = np.bincount(found.labels, minlength=get_dataset(dataset).classes)
+        kind = " approximate" if "approx" in found.origin.name else ""
+        few = f", {(counts == 1).sum()} of them with a single one" if (counts == 1).any() else ""
+        parts.append(f"{len(found.labels):,}{kind} images of {dataset} in {(counts > 0).sum()} classes{few}")
+    return f"What the networks saw was drawn from {'; '.join(parts)}: other images would give other scores."
 
 
 def _interquartile(scores: pd.DataFrame, proxies: Sequence[str]) -> pd.DataFrame:

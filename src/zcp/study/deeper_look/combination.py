@@ -12,7 +12,7 @@ from zcp.ensemble.examples import Examples
 from zcp.statistics.seeding import seed_for
 from zcp.study.agreement import agree
 from zcp.study.deeper_look.published import POST
-from zcp.study.results import Deposit
+from zcp.study.results import Deposit, compare_all
 
 #: Members of combinations, where the scores hold them: the post's eight and cheap later ones.
 MEMBERS = (*POST, "naswot", "zen", "zico")
@@ -114,12 +114,20 @@ def summarise(halves: pd.DataFrame) -> pd.DataFrame:
     return wide.reindex([k for k in KINDS if k in wide.index]).rename_axis(columns=None).reset_index()
 
 
-def check(examples: Examples, deposit: Deposit) -> pd.DataFrame:
-    """Compare the correlations of some cells, computed now, with the deposited ones.
+def check(examples: Examples, deposit: Deposit) -> dict[str, pd.DataFrame]:
+    """Compare the correlations of all networks, and what the first choice by a half is worth, as of now.
+
+    Returns:
+        The compared rows by table.
 
     Raises:
-        DisagreementError: if a count differs, or another value by more than its measured tolerance.
+        DisagreementError: if a count or a choice differs, or another value by more than its measured
+            tolerance.
     """
-    live, _ = correlate(examples, [])
-    keys, counts = [*CELL, "kind", "name"], ["n", "left_out"]
-    return agree(live, deposit, "all", keys=keys, measured=["spearman"], exact=counts)
+    every, halves = correlate(examples, deposit.settings["seeds"][:1])
+    keys, counts, measured = [*CELL, "kind", "name"], ["n", "left_out"], ["spearman"]
+    found = compare_all(
+        lambda: agree(every, deposit, "all", keys=keys, measured=measured, exact=counts),
+        lambda: agree(halves, deposit, "halves", keys=[*keys, "seed"], measured=measured),
+    )
+    return dict(zip(("all", "halves"), found, strict=True))

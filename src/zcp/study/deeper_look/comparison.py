@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from zcp import benchmarks
@@ -38,6 +39,8 @@ SCORED_ON = {
     "darcy": "cifar100",
 }
 SUITE = {"darts": ("scifar100", "ninapro", "svhn", "cifar10"), "transnas": TRANSNAS}
+#: Pairs of the norms of gradients.
+FAMILY = (("fisher", "grad_norm"), ("fisher", "snip"), ("grad_norm", "snip"))
 RESAMPLES = 500
 KEYS = ["origin", "space", "task"]
 
@@ -157,6 +160,14 @@ def correlate_pairs(task: Scored) -> pd.DataFrame:
     """Return the pairs of a task after its origin, space and name."""
     pairs = heatmaps.correlate_pairs(task.scores, task.accuracy)
     return pairs.assign(**dict(zip(KEYS, task[:3], strict=True)))
+
+
+def median_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the median correlation over the tasks of a space, spaces as rows, sorted pairs as columns."""
+    names = np.sort(pairs[["a", "b"]].to_numpy(str), axis=1)
+    both = pairs.assign(a=names[:, 0], b=names[:, 1])
+    wide: pd.DataFrame = both.pivot_table("spearman", "space", ["a", "b"], aggfunc="median")
+    return wide
 
 
 def post_ranks() -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from zcp.proxies.registry import get_proxy
-from zcp.study.deeper_look import ranks
+from zcp.study.deeper_look import promise, ranks
 from zcp.study.deeper_look.published import POST, post_tables
 from zcp.study.results import Deposit
 
@@ -110,27 +110,30 @@ def _spread(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def promise_together(predictor: Deposit, search: Deposit, combination: Deposit) -> Verdict:
-    """Proxies help other methods: a predictor, a search, and one another."""
-    gains = predictor.tables["gains"].query("features == '+ all proxies'")
-    error = gains["gain_std"] / gains["seeds"] ** 0.5
-    helped = gains["gain"] > 2 * error
-    first, last = gains["size"].min(), gains["size"].max()
-    small, large = (gains[gains["size"] == size]["gain"].mean() for size in (first, last))
+    """Proxies help a predictor, a search, and one another: by how much, and is it the size that is cited?"""
+    sizes = predictor.tables["runs"]["size"]
+    gains = [promise.predictor_gain(predictor, int(size)) for size in (sizes.min(), sizes.max())]
+    faster, pair = promise.search_speedup(search), promise.pair_gain(combination)
     queries = search_medians(search)
-    faster = queries["tpe"] > queries["best"]
-    halves = combination.tables["halves"].groupby("kind")["spearman"].mean()
-    wins = [bool(helped.mean() > 0.5), bool(faster.mean() > 0.5), bool(halves["pair"] > halves["single"])]
+    # (lower limit, nothing gained, what is cited; of a pair nothing is)
+    limits = [
+        (gains[1].low, 0.0, promise.CITED_GAIN),
+        (faster.low, 1.0, promise.CITED_SPEEDUP),
+        (pair.low, 0, 0),
+    ]
+    helped = [low > nothing for low, nothing, _ in limits]
+    as_cited = all(helped) and all(low >= cited for low, _, cited in limits)
     return Verdict(
         "Together with other methods proxies show great promise",
-        "a predictor's gain, the queries of a search, and a pair against the best single proxy; all three "
-        "better: confirmed, none: contradicted",
-        "cites up to 20 percent for a predictor and 3 to 5 times for a search",
-        f"predictor: {small:+.0f} percent with {first} trained architectures, {large:+.0f} percent with "
-        f"{last}; search: median {queries['tpe'].mean():.0f} queries without and "
-        f"{queries['best'].mean():.0f} "
-        f"with `{queries['proxy'].mode().iloc[0]}` (means of datasets); pair {halves['pair']:.2f} against "
-        f"{halves['single']:.2f}",
-        "confirmed" if all(wins) else "refined" if any(wins) else "contradicted",
+        "a predictor's gain with most trained architectures, the ratio of a search's queries, and a pair "
+        "against the best single proxy, with 95 percent intervals over seeds; all intervals above what the "
+        "post cites: confirmed, none above nothing gained: contradicted",
+        "cites up to 20 percent for a predictor and 3 to 5 times fewer queries for a search",
+        f"predictor: {gains[0].write('{:+.0f}')} percent with {sizes.min()} trained architectures, "
+        f"{gains[1].write('{:+.0f}')} with {sizes.max()}; search: {faster.write('{:.1f}')} times fewer "
+        f"queries (medians {queries['tpe'].mean():.0f} without, {queries['best'].mean():.0f} with proxies, "
+        f"the strategy chosen on these searches); pair less single: {pair.write('{:+.3f}')}",
+        "confirmed" if as_cited else "refined" if any(helped) else "contradicted",
     )
 
 

@@ -1,4 +1,4 @@
-r"""The ceiling: how well a predictor that knows every network's expected accuracy can do.
+r"""The ceiling: how well a predictor does that knows every network's expected accuracy, where that is known.
 
 A measured accuracy is that of one training or the mean of a few; another seed gives another number. With
 $\mu_i$ the expected accuracy of network $i$, a target is $y_i = \mu_i + \frac1k \sum_s \varepsilon_{is}$, and
@@ -7,13 +7,12 @@ from the per-seed validation accuracies of the topology space in bins of equal c
 $\varepsilon / \sigma$ is that of the residuals, and the measured means stand for $\mu$.
 
 Measured means are spread a little further than expected accuracies, by their own noise, so that the ceiling
-is generous, most so in the size space.
+is generous. The check of the model: simulated with it, two single trainings, and one against the mean of two
+others, must correlate as the measured ones do. One assumption is left: test accuracies vary over seeds as
+validation accuracies of the same trainings do at equal accuracy.
 
-The check of the model: simulated with it, two single trainings, and one against the mean of two others,
-must correlate as the measured ones do.
-
-Assumptions where nothing was measured: test accuracies vary over seeds as validation accuracies do at
-equal accuracy, and the size space, trained once, varies as the topology space does at equal accuracy.
+Only what was trained again has a ceiling (`REPEATED`): nothing is borrowed for the size space, which was
+trained once, nor for short trainings. What there is for all is a bound (`zcp.study.greenfactory.bounds`).
 """
 
 import time
@@ -31,11 +30,15 @@ from zcp.ensemble.examples import SPACES
 from zcp.errors import InputError
 from zcp.statistics.seeding import seed_for
 from zcp.study.agreement import agree
-from zcp.study.results import Deposit
+from zcp.study.greenfactory.bounds import CELL, find_bounds
+from zcp.study.results import Deposit, compare_all
 from zcp.versions import versions
 
 Values = NDArray[np.float64]
 BINS = 30
+METRICS = ["kendall", "rmse"]
+#: Targets whose trainings were repeated, in the topology space only.
+REPEATED = ("test", "valid")
 
 
 @dataclass(frozen=True)
@@ -122,37 +125,37 @@ def check_model(seeds: pd.DataFrame, noise: SeedNoise, seed: int = 0) -> dict[st
 
 
 def find_ceilings(target: str, seeds: Sequence[int]) -> pd.DataFrame:
-    """Return the ceiling of every cell of a target over its complete space.
+    """Return the ceiling of the cells of the topology space, over all of it.
 
     Returns:
         space, dataset, trainings (`one`, `three`, or `as measured`: as many as each network had), seed,
-        kendall, rmse (percent).
+        kendall, rmse (percent); empty for a target whose trainings were not repeated.
     """
     tss = benchmarks.load("tss")
-    blocks = []
-    for space in SPACES[target]:
-        for dataset in DATASETS:
-            trained = tss.valid_seeds(dataset)
-            accuracy = benchmarks.load(space).accuracy(dataset, target)
-            counts = trained.notna().sum(axis=1).to_numpy(float) if space == "tss" else np.ones(len(accuracy))
-            plans = {"one": np.ones(len(accuracy)), "three": np.full(len(accuracy), 3.0)}
-            for name, trainings in (plans | {"as measured": counts}).items():
-                found = simulate(accuracy.to_numpy(float), trainings, estimate_noise(trained), seeds)
-                blocks.append(found.assign(space=space, dataset=dataset, trainings=name))
-    return pd.concat(blocks, ignore_index=True)
+    blocks = [pd.DataFrame(columns=["seed", *METRICS, *CELL, "trainings"])]
+    for dataset in DATASETS if target in REPEATED else ():
+        trained, accuracy = tss.valid_seeds(dataset), tss.accuracy(dataset, target).to_numpy(float)
+        counts = trained.notna().sum(axis=1).to_numpy(float)
+        plans = {"one": np.ones_like(counts), "three": np.full_like(counts, 3.0), "as measured": counts}
+        noise = estimate_noise(trained)
+        for name, trainings in plans.items():
+            found = simulate(accuracy, trainings, noise, seeds)
+            blocks.append(found.assign(space="tss", dataset=dataset, trainings=name))
+    return pd.concat(blocks[1:] or blocks, ignore_index=True)
 
 
 def study(target: str, seeds: Sequence[int]) -> Deposit:
-    """Return the deposit `ceiling-<target>`: tables `draws`, `summary` and `checks`."""
+    """Return the deposit `ceiling-<target>`: tables `draws`, `summary`, `checks`, and `bounds`."""
     start = time.perf_counter()
     draws = find_ceilings(target, seeds)
     checks = []
-    for dataset in DATASETS:
+    for dataset in DATASETS if target in REPEATED else ():
         trained = benchmarks.load("tss").valid_seeds(dataset)
         checks.append({"dataset": dataset, **check_model(trained, estimate_noise(trained))})
-    means = {metric: (metric, "mean") for metric in ("kendall", "rmse")}
-    summary = draws.groupby(["space", "dataset", "trainings"]).agg(**means).reset_index()
+    means = {metric: (metric, "mean") for metric in METRICS}
+    summary = draws.groupby([*CELL, "trainings"]).agg(**means).reset_index()
     tables = {"draws": draws, "summary": summary, "checks": pd.DataFrame(checks)}
+    tables["bounds"] = find_bounds(target)
     provenance = {
         "sources": {space: benchmarks.load(space).source for space in {*SPACES[target], "tss"}},
         "versions": versions(),
@@ -161,19 +164,34 @@ def study(target: str, seeds: Sequence[int]) -> Deposit:
     return Deposit(f"ceiling-{target}", {"target": target, "seeds": list(seeds)}, tables, provenance)
 
 
-def check(deposit: Deposit) -> pd.DataFrame:
-    """Simulate the deposit's first seed anew and compare.
+def check(deposit: Deposit) -> dict[str, pd.DataFrame]:
+    """Simulate the deposit's first seed anew, find the first fold of the bounds anew, and compare.
 
     Raises:
-        DisagreementError: if a value differs by more than its measured tolerance.
+        DisagreementError: if a value differs by more than its measured tolerance; its `parts` are all.
     """
-    live = find_ceilings(deposit.settings["target"], deposit.settings["seeds"][:1])
-    keys = ["space", "dataset", "trainings", "seed"]
-    return agree(live, deposit, "draws", keys=keys, measured=["kendall", "rmse"])
+    target, both = deposit.settings["target"], METRICS
+    bounds, exact = find_bounds(target, [0]), ["n", "degree"]
+    drawn = find_ceilings(target, deposit.settings["seeds"][:1])
+    comparisons = {
+        "bounds": lambda: agree(bounds, deposit, "bounds", keys=[*CELL, "fold"], measured=both, exact=exact),
+        "draws": lambda: agree(drawn, deposit, "draws", keys=[*CELL, "trainings", "seed"], measured=both),
+    }
+    names = [name for name in comparisons if name == "bounds" or target in REPEATED]
+    return dict(zip(names, compare_all(*(comparisons[name] for name in names)), strict=True))
 
 
 def ceilings_of(deposit: Deposit, metric: str = "kendall") -> pd.Series:
-    """Return the ceiling of each cell (`space dataset`) for targets as they were measured."""
-    mine = deposit.tables["summary"].query("trainings == 'as measured'")
-    values: pd.Series = mine.set_index(mine["space"] + " " + mine["dataset"])[metric]
-    return values.rename(f"ceiling {metric}")
+    """Return the ceiling of each cell (`space dataset`) that has one, for targets as they were measured."""
+    return _by_cell(deposit.tables["summary"].query("trainings == 'as measured'"), metric, "ceiling")
+
+
+def bounds_of(deposit: Deposit, metric: str = "kendall") -> pd.Series:
+    """Return what the ceiling of each cell (`space dataset`) is at least; for the RMSE, at most."""
+    means = deposit.tables["bounds"].groupby(CELL)[metric].mean().reset_index()
+    return _by_cell(means, metric, "at most" if metric == "rmse" else "at least")
+
+
+def _by_cell(table: pd.DataFrame, metric: str, name: str) -> pd.Series:
+    values: pd.Series = table.set_index(table["space"] + " " + table["dataset"])[metric].astype(float)
+    return values.rename(f"{name} {metric}")

@@ -1,14 +1,20 @@
 """What a dataset is, in numbers, in place of its name: for a dataset that no training row has."""
 
+import time
+
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from zcp.collect.settings import image_digests
 from zcp.data.datasets import DATASETS, get_dataset
 from zcp.data.images import ImageSet, load_images
 from zcp.ensemble.features import ONE_HOT
 from zcp.errors import InputError
 from zcp.statistics.seeding import seed_for
+from zcp.study.agreement import agree
+from zcp.study.results import Deposit
+from zcp.versions import versions
 
 # Training images, as the datasets' authors state them; channels are three everywhere and so say nothing.
 SAMPLES = {"cifar10": 50_000, "cifar100": 50_000, "ImageNet16-120": 151_700}
@@ -55,6 +61,47 @@ def describe_datasets() -> pd.DataFrame:
         for d in DATASETS.values()
     ]  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def count_images() -> Deposit:
+    """Return the deposit `images`: what the images at hand are, on which proxies are scored.
+
+    Its table `images`: dataset, images, classes (that have an image), of_one (classes that have just one),
+    resolution (pixels), approximate (1 where they are not the benchmark's own files).
+    """
+    start, rows = time.perf_counter(), []
+    for name in DATASETS:
+        found = load_images(name)
+        counts = np.unique(found.labels, return_counts=True)[1]
+        row = {"dataset": name, "images": len(found.labels), "classes": len(counts)}
+        row |= {"of_one": int((counts == 1).sum()), "resolution": found.images.shape[1]}
+        rows.append({**row, "approximate": int("approx" in found.origin.name)})
+    seconds = round(time.perf_counter() - start, 1)
+    made = {"images": image_digests(list(DATASETS)), "versions": versions(), "seconds": seconds}
+    return Deposit("images", {}, {"images": pd.DataFrame(rows)}, made)
+
+
+def tell_images(deposit: Deposit) -> str:
+    """Return a sentence on each dataset whose images are approximate; empty where none are."""
+    told = [
+        f"What reads images was scored on {row.images:,} approximate images of {row.dataset}, real ones of "
+        f"ImageNet reduced to {row.resolution} x {row.resolution} pixels, as the benchmark's own files could "
+        f"not be had; {row.of_one:,} of its {row.classes:,} classes have one image only."
+        for row in deposit.tables["images"].itertuples()
+        if row.approximate
+    ]
+    return " ".join(told)
+
+
+def check_images(deposit: Deposit) -> pd.DataFrame:
+    """Count the images at hand anew and compare.
+
+    Raises:
+        DisagreementError: if a count differs.
+        InputError: if the images are missing.
+    """
+    live = count_images().tables["images"]
+    return agree(live, deposit, "images", keys=["dataset"], exact=[str(c) for c in live if c != "dataset"])
 
 
 def replace_names(features: pd.DataFrame, datasets: pd.Series, descriptors: pd.DataFrame) -> pd.DataFrame:

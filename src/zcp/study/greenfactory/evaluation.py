@@ -1,4 +1,10 @@
-"""How good: rank correlations and errors per cell, of every proxy alone and of both ensembles."""
+"""How good: rank correlations, errors and what a search asks, of every proxy alone and of both ensembles.
+
+An ensemble is measured on the test rows of a split, and fitted anew for each. A proxy is fitted to nothing
+and so needs no split: its rank correlations are over all scored rows (of the mixture of accuracies that the
+scheme makes), with the interval of these. What a search asks (`zcp.analysis.metrics.SEARCH`) depends on the
+number of networks that it has, so there a proxy has the same test rows as an ensemble.
+"""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -11,24 +17,33 @@ from sklearn.pipeline import Pipeline
 from zcp.analysis.bootstrap import (
     RESAMPLES,
     Resamples,
-    interval,
     resampled_kendall,
     resampled_rmse,
     resampled_spearman,
 )
-from zcp.analysis.metrics import abs_spearman, kendall, rmse
-from zcp.analysis.scores import usable
+from zcp.analysis.metrics import SEARCH, abs_spearman, kendall, rmse
+from zcp.analysis.scores import sign_of, usable
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.features import ONE_HOT
-from zcp.ensemble.splits import split
+from zcp.ensemble.splits import COPIED_FIRST, split
+from zcp.spaces.isomorphism import name_classes
 from zcp.study.agreement import agree
 from zcp.study.greenfactory.fits import run_plan
 from zcp.study.greenfactory.hyperparameters import build_tuned
+from zcp.study.greenfactory.summaries import CELL, METRICS, SCHEMES, average_cells, summarise
 from zcp.study.results import Deposit
 
-SCHEMES = ("random", "grouped", "stratified")
-CELL = ["space", "dataset"]
-METRICS = ["abs_kendall", "abs_spearman", "rmse"]
+__all__ = [
+    "CELL",
+    "METRICS",
+    "SCHEMES",
+    "Ensemble",
+    "check",
+    "measure",
+    "measure_alone",
+    "read_ensembles",
+    "study",
+]
 
 
 class Ensemble(NamedTuple):
@@ -44,6 +59,11 @@ class Ensemble(NamedTuple):
             train.features[columns], train.accuracy
         )
 
+    def cut(self, trees: int) -> "Ensemble":
+        """Return it with at most so many trees, for fits that are many."""
+        fewer = {"n_estimators": min(trees, self.hyperparameters["n_estimators"])}
+        return self._replace(hyperparameters=self.hyperparameters | fewer)
+
     def predict(self, model: Pipeline, examples: Examples) -> np.ndarray:
         """Return the predicted accuracies of all rows, percent, shape (rows,)."""
         predicted: np.ndarray = model.predict(examples.features[sorted(self.features)])
@@ -56,34 +76,62 @@ def read_ensembles(tuning: Deposit) -> dict[str, Ensemble]:
     return {name: Ensemble(picks[name], best[name]) for name in picks}
 
 
+def turned_scores(examples: Examples) -> dict[str, np.ndarray]:
+    """Return the scores of each proxy, larger is better by its definition, shape (rows,)."""
+    names = [str(name) for name in examples.features if name not in ONE_HOT]
+    return {name: sign_of(name) * examples.features[name].to_numpy() for name in names}
+
+
 def measure(
-    test: Examples, predicted: Mapping[str, np.ndarray], resamples: Resamples | None = None
+    test: Examples, predicted: Mapping[str, np.ndarray], weights: np.ndarray | None = None
 ) -> pd.DataFrame:
     """Measure every proxy and these predictions in each cell.
 
     Args:
         test: the test rows.
         predicted: accuracies by ensemble, percent, shape (rows,).
-        resamples: of the architectures; no intervals where None.
+        weights: of the test rows in each resample, shape (resamples, rows); no intervals where None.
 
     Returns:
         name (proxy or ensemble), space, dataset, n (test rows of the cell), failed (scores that are not
-        finite), abs_kendall, abs_spearman, kendall (signed), rmse (percent; NaN for a proxy), resampled
-        (metric -> its value in each resample; only where there are resamples).
+        finite), abs_kendall, abs_spearman, kendall (signed: positive where a proxy points as its definition
+        says), rmse (percent; NaN for a proxy), those of `SEARCH`, resampled (of a prediction, where there are
+        resamples: metric -> its value in each).
     """
-    columns = {str(name): test.features[name].to_numpy() for name in test.features if name not in ONE_HOT}
+    columns, accuracies = turned_scores(test) | dict(predicted), test.accuracy.to_numpy()
     found: list[dict[str, Any]] = []
     for (space, dataset), cell in test.labels.reset_index(drop=True).groupby(CELL):
         rows = cell.index.to_numpy()
-        accuracy = test.accuracy.to_numpy()[rows]
-        weights = None if resamples is None else resamples.weigh(test.architectures.iloc[rows])
-        for name, value in (columns | dict(predicted)).items():
-            row = {"name": name, "space": space, "dataset": dataset}
-            row |= _measure(value[rows], accuracy, name in predicted)
-            if weights is not None:
-                row["resampled"] = _resample(value[rows], accuracy, weights, name in predicted)
+        for name, value in columns.items():
+            row: dict[str, Any] = {"name": name, "space": space, "dataset": dataset}
+            row |= _measure(value[rows], accuracies[rows], name in predicted)
+            if weights is not None and name in predicted:
+                row["resampled"] = _resample(value[rows], accuracies[rows], weights[:, rows], True)
             found.append(row)
     return pd.DataFrame(found)
+
+
+def measure_alone(examples: Examples, scheme: str) -> list[dict[str, Any]]:
+    """Correlate every proxy with the accuracy over all rows of a scheme, over-sampled as with seed 0.
+
+    Returns:
+        A row a proxy and cell: name, space, dataset, rows (scored, without copies), failed, abs_kendall,
+        abs_spearman, resampled; JSON values.
+    """
+    every = np.concatenate(split(examples, scheme, 0)) if scheme in COPIED_FIRST else np.arange(len(examples))
+    copies = np.bincount(every, minlength=len(examples)).astype(np.float64)
+    resamples, accuracies = Resamples(examples.architectures), examples.accuracy.to_numpy()
+    found: list[dict[str, Any]] = []
+    for (space, dataset), cell in examples.labels.reset_index(drop=True).groupby(CELL):
+        rows = cell.index.to_numpy()
+        drawn = resamples.weigh(examples.architectures.iloc[rows]) * copies[rows]
+        weights = np.vstack([copies[rows], drawn])
+        for name, value in turned_scores(examples).items():
+            values = _resample(value[rows], accuracies[rows], weights)
+            row = {"name": name, "space": space, "dataset": dataset, "rows": len(rows)}
+            row |= {"failed": int((~usable(value[rows])).sum())} | {m: v[0] for m, v in values.items()}
+            found.append(row | {"resampled": {metric: each[1:] for metric, each in values.items()}})
+    return found
 
 
 def study(
@@ -97,7 +145,8 @@ def study(
 ) -> Deposit:
     """Evaluate under every scheme and seed and return the section's deposit.
 
-    Its tables are `cells`, their `summary`, and the `importances` of the features in both ensembles.
+    Its tables are `cells`, their `summary`, `means` over cells, and the `importances` of the features in both
+    ensembles, first seed.
 
     Args:
         examples: the rows.
@@ -112,6 +161,10 @@ def study(
     plan = [(dict(ensembles), scheme, seed) for scheme in schemes for seed in seeds]
     blocks = run_plan(_evaluate_unit, examples, plan, jobs=jobs, keep=keep)
     cells = pd.DataFrame([row for block in blocks for row in block["cells"]])
+    mixtures = [scheme for scheme in schemes if scheme in COPIED_FIRST] + ["random"]
+    found = run_plan(measure_alone, examples, [(mixture,) for mixture in mixtures], jobs=jobs, keep=keep)
+    rows = dict(zip(mixtures, found, strict=True))
+    alone = pd.concat([pd.DataFrame(rows.get(s, rows["random"])).assign(scheme=s) for s in schemes])
     settings = {
         "target": examples.target,
         "schemes": list(schemes),
@@ -119,8 +172,10 @@ def study(
         "resamples": RESAMPLES,
         "ensembles": defined,
     }
-    tables = {"cells": cells.drop(columns="resampled"), "summary": summarise(cells)}
-    tables["importances"] = pd.DataFrame(blocks[0]["importances"])
+    tables = {"cells": cells.drop(columns="resampled"), "summary": summarise(cells, alone)}
+    tables["means"] = average_cells(cells, alone)
+    first = [share for block in blocks for share in block["importances"] if share["seed"] == seeds[0]]
+    tables["importances"] = pd.DataFrame(first)
     # What an earlier run kept took its time, too.
     seconds = max(time.perf_counter() - start, sum(block["seconds"] for block in blocks) / jobs)
     return Deposit(f"evaluation-{examples.target}", settings, tables, examples.provenance(seconds))
@@ -135,9 +190,12 @@ def _evaluate_unit(
     test = examples.take(parts.test)
     models = {name: ensemble.fit(examples, parts.train, seed) for name, ensemble in ensembles.items()}
     predicted = {name: ensembles[name].predict(model, test) for name, model in models.items()}
-    cells = measure(test, predicted, Resamples(examples.architectures)).assign(scheme=scheme, seed=seed)
+    # What the split draws at random is what a resample draws: with all its names, where these stay together.
+    units = name_classes(examples.labels) if scheme == "isomorphic" else examples.architectures
+    weights = Resamples(units).weigh(units.iloc[parts.test])
+    cells = measure(test, predicted, weights).assign(scheme=scheme, seed=seed)
     shares = [
-        {"ensemble": name, "feature": feature, "importance": float(share)}
+        {"scheme": scheme, "seed": seed, "ensemble": name, "feature": feature, "importance": float(share)}
         for name, model in models.items()
         for feature, share in feature_importances(model, ensembles[name].features).items()
     ]
@@ -145,34 +203,8 @@ def _evaluate_unit(
     return {"cells": cells.to_dict("records"), "importances": shares, "seconds": seconds}
 
 
-def summarise(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return means over seeds, and the deviation of Kendall's, per scheme, name and cell.
-
-    Where the cells hold resamples, `<metric>_low` and `<metric>_high` are the 95 percent interval of the mean
-    over seeds, by the bootstrap over architectures.
-    """
-    means = {metric: (metric, "mean") for metric in METRICS}
-    counts = {"n": ("n", "mean"), "failed": ("failed", "mean"), "seeds": ("seed", "nunique")}
-    groups = cells.groupby(["scheme", "name", *CELL], sort=False)
-    table = groups.agg(**means, abs_kendall_std=("abs_kendall", "std"), **counts).reset_index()
-    if "resampled" not in cells:
-        return table
-    bounds = [
-        {f"{metric}_{end}": value for metric in METRICS for end, value in _bounds(block, metric)}
-        for _, block in groups["resampled"]
-    ]
-    return pd.concat([table, pd.DataFrame(bounds)], axis=1)
-
-
-def _bounds(resampled: pd.Series, metric: str) -> list[tuple[str, float]]:
-    """Return (`low`, value) and (`high`, value) of the mean over seeds of one metric."""
-    found = np.array([each[metric] for each in resampled if metric in each])
-    means = found.mean(axis=0) if len(found) else np.array([np.nan])
-    return list(zip(("low", "high"), interval(means), strict=True))
-
-
 def _resample(
-    values: np.ndarray, accuracy: np.ndarray, weights: np.ndarray, is_prediction: bool
+    values: np.ndarray, accuracy: np.ndarray, weights: np.ndarray, is_prediction: bool = False
 ) -> dict[str, list[float]]:
     found = {
         "abs_kendall": np.abs(resampled_kendall(values, accuracy, weights)),
@@ -180,22 +212,7 @@ def _resample(
     }
     if is_prediction:
         found["rmse"] = resampled_rmse(values, accuracy, weights)
-    return {metric: resampled.round(4).tolist() for metric, resampled in found.items()}
-
-
-def arrange(summary: pd.DataFrame, scheme: str, metric: str = "abs_kendall") -> pd.DataFrame:
-    """Return one metric under one scheme, names as rows and cells (`space dataset`) as columns."""
-    mine = summary[summary["scheme"] == scheme]
-    named = mine.assign(cell=mine["space"] + " " + mine["dataset"])
-    return named.pivot(index="name", columns="cell", values=metric)
-
-
-def compare_schemes(summary: pd.DataFrame, names: Sequence[str], metric: str = "abs_kendall") -> pd.DataFrame:
-    """Return one metric of these names under every scheme: name, split, one column a cell, mean."""
-    blocks = [arrange(summary, scheme, metric).loc[list(names)] for scheme in SCHEMES]
-    table = pd.concat(blocks, keys=SCHEMES, names=["split"])
-    table = table.assign(mean=table.mean(axis=1)).reset_index()
-    return table.sort_values("name", key=lambda column: column.map(list(names).index), kind="stable")
+    return {metric: resampled.round(6).tolist() for metric, resampled in found.items()}
 
 
 def feature_importances(model: Pipeline, features: Sequence[str]) -> pd.Series:
@@ -214,6 +231,7 @@ def _measure(values: np.ndarray, accuracy: np.ndarray, is_prediction: bool) -> d
         "abs_kendall": abs(signed),
         "abs_spearman": abs_spearman(values, accuracy),
         "rmse": rmse(values, accuracy) if is_prediction else float("nan"),
+        **{metric: function(values, accuracy) for metric, function in SEARCH.items()},
     }
 
 
@@ -225,4 +243,5 @@ def check(live: pd.DataFrame, deposit: Deposit) -> pd.DataFrame:
     """
     live = live[live["seed"].isin(deposit.settings["seeds"])].reset_index(drop=True)
     keys = ["scheme", "seed", "name", *CELL]
-    return agree(live, deposit, "cells", keys=keys, measured=METRICS, exact=["n"], by=["name"])
+    measured = [*METRICS, "kendall", *SEARCH]
+    return agree(live, deposit, "cells", keys=keys, measured=measured, exact=["n", "failed"], by=["name"])

@@ -47,7 +47,10 @@ def suggest(trial: optuna.Trial) -> dict[str, Any]:
 
 
 def build_tuned(hyperparameters: Mapping[str, Any], features: int, seed: int) -> Pipeline:
-    """Return the unfitted forest; a number of features to try is cut to the number that there is."""
+    """Return the unfitted forest; a number of features to try is cut to the number that there is.
+
+    As in scikit-learn a float is a share of the features.
+    """
     tried = hyperparameters["max_features"]
-    limit = tried if isinstance(tried, str) else min(int(tried), features)
+    limit = min(tried, features) if isinstance(tried, int) else tried
     return build_forest(seed, **{**hyperparameters, "max_features": limit})

@@ -2,10 +2,13 @@
 
 Calibration residuals are out of fold: every seen row is predicted by a model that saw no row of its
 isomorphism class. Three ways to turn them into intervals are compared: one width for all rows (`one
-width`), one a cell (`per cell`, Mondrian), and one a cell scaled by how much the accuracies of a row's
-nearest neighbours differ (`per cell, scaled`).
+width`), one a cell (`per cell`, Mondrian), and one a cell scaled by the difficulty of a row, the mean error
+of its nearest neighbours (`per cell, scaled`). A calibration row is not among its neighbours, nor is a row of
+its isomorphism class, as no test row has such neighbours either: else it would look as difficult as its own
+error is, and the widths of others would be too small. Coverage and width are measured on test rows.
 """
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -13,17 +16,18 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from crepes import ConformalRegressor
-from crepes.extras import DifficultyEstimator
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import QuantileTransformer
 
+from zcp.analysis.over_splits import interval_over_splits
 from zcp.ensemble.candidates import build_released
 from zcp.ensemble.examples import Examples
 from zcp.ensemble.features import FiniteFeatures
-from zcp.ensemble.splits import split
+from zcp.ensemble.splits import TEST_TO_SEEN, split
 from zcp.spaces.isomorphism import name_classes
 from zcp.study.agreement import agree
 from zcp.study.greenfactory.fits import run_plan
@@ -33,6 +37,8 @@ CELL = ["space", "dataset"]
 LEVELS = (0.8, 0.9, 0.95)
 METHODS = ("one width", "per cell", "per cell, scaled")
 FOLDS = 5
+#: Neighbours whose mean error is the difficulty of a row, and what is added to it, percentage points.
+NEIGHBOURS, LEAST = 25, 0.01
 Values = NDArray[np.float64]
 
 
@@ -78,26 +84,43 @@ def find_intervals(
     if method != "one width":
         fitting["bins"], asking["bins"] = name_cells(seen.labels), name_cells(test.labels)
     if method == "per cell, scaled":
-        space = make_pipeline(FiniteFeatures(), QuantileTransformer(n_quantiles=200, random_state=0))
-        known = space.fit_transform(seen.features)
-        difficulty = DifficultyEstimator().fit(X=known, residuals=residuals, k=25, scaler=True)
-        fitting["sigmas"] = difficulty.apply(known)
-        asking["sigmas"] = difficulty.apply(space.transform(test.features))
+        fitting["sigmas"], asking["sigmas"] = estimate_difficulty(residuals, seen, test)
     regressor = ConformalRegressor().fit(residuals, **fitting)
     found: Values = regressor.predict_int(predicted, confidence=level, y_min=0, y_max=100, **asking)
     return found
 
 
-def evaluate(examples: Examples, name: str, hyperparameters: Mapping[str, Any], seed: int) -> pd.DataFrame:
+def estimate_difficulty(residuals: Values, seen: Examples, test: Examples) -> tuple[Values, Values]:
+    """Return the difficulty of the seen rows and of the test rows, percentage points, larger is harder.
+
+    It is the mean absolute residual of the nearest seen rows, among ranks of the features; of a seen row only
+    those of other isomorphism classes count.
+    """
+    ranks = QuantileTransformer(n_quantiles=min(200, len(seen)), random_state=0)
+    neighbours = make_pipeline(FiniteFeatures(), ranks, KNeighborsRegressor(NEIGHBOURS))
+    errors, classes = np.abs(residuals), name_classes(seen.labels)
+    known = cross_val_predict(neighbours, seen.features, errors, groups=classes, cv=GroupKFold(FOLDS))
+    asked = neighbours.fit(seen.features, errors).predict(test.features)
+    return known + LEAST, asked + LEAST
+
+
+def evaluate(examples: Examples, chosen: Mapping[str, Any], seed: int) -> pd.DataFrame:
     """Calibrate on the seen rows of a leak-free split and measure on its test rows.
+
+    Args:
+        examples: all rows.
+        chosen: features, model and hyperparameters, chosen on the seen rows of this split; see
+            `zcp.study.greenfactory.nested.read_choice`.
+        seed: of the split and the model.
 
     Returns:
         seed, method, level (promised), space, dataset, n, coverage (share of test rows within), width (mean,
         percentage points).
     """
     parts = split(examples, "isomorphic", seed)
-    seen, test = examples.take(np.concatenate([parts.train, parts.validation])), examples.take(parts.test)
-    model = build_released(name, hyperparameters, seed)
+    asked = dataclasses.replace(examples, features=examples.features[chosen["features"]])
+    seen, test = asked.take(np.concatenate([parts.train, parts.validation])), asked.take(parts.test)
+    model = build_released(chosen["model"], chosen["hyperparameters"], seed)
     residuals = residuals_out_of_fold(model, seen)
     predicted = np.asarray(model.fit(seen.features, seen.accuracy).predict(test.features), float)
     rows, truth, cells = [], test.accuracy.to_numpy(), test.labels.reset_index(drop=True)
@@ -111,19 +134,36 @@ def evaluate(examples: Examples, name: str, hyperparameters: Mapping[str, Any], 
     return pd.concat(rows, ignore_index=True)
 
 
-def study(
-    examples: Examples, name: str, hyperparameters: Mapping[str, Any], seeds: Sequence[int], *, jobs: int = 1
-) -> Deposit:
-    """Measure coverage under every seed; the deposit `intervals-<target>` holds `cells` and `summary`."""
-    start, found = time.perf_counter(), dict(hyperparameters)
-    blocks = run_plan(evaluate, examples, [(name, found, seed) for seed in seeds], jobs=jobs)
-    cells = pd.concat(blocks, ignore_index=True)
-    aims = {"n": ("n", "mean"), "coverage": ("coverage", "mean"), "coverage_std": ("coverage", "std")}
-    groups = cells.groupby(["method", "level", *CELL], sort=False)
-    summary = groups.agg(**aims, width=("width", "mean"), seeds=("seed", "nunique")).reset_index()
-    settings = {"target": examples.target, "seeds": list(seeds), "model": name, "hyperparameters": found}
-    provenance = examples.provenance(time.perf_counter() - start)
-    return Deposit(f"intervals-{examples.target}", settings, {"cells": cells, "summary": summary}, provenance)
+def study(examples: Examples, choices: Mapping[int, Mapping[str, Any]], *, jobs: int = 1) -> Deposit:
+    """Measure coverage in every split; the deposit `intervals-<target>` holds `cells` and `summary`.
+
+    Args:
+        examples: all rows.
+        choices: of each split's seed, what was chosen on its seen rows.
+        jobs: processes.
+    """
+    start, plan = time.perf_counter(), [(dict(chosen), seed) for seed, chosen in choices.items()]
+    cells = pd.concat(run_plan(evaluate, examples, plan, jobs=jobs), ignore_index=True)
+    settings = {"target": examples.target, "seeds": list(choices)}
+    settings |= {"choices": [dict(chosen) for chosen in choices.values()]}
+    tables = {"cells": cells, "summary": summarise(cells)}
+    return Deposit(
+        f"intervals-{examples.target}", settings, tables, examples.provenance(time.perf_counter() - start)
+    )
+
+
+def summarise(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return means over the splits: method, level, space, dataset, n, seeds, coverage, low, high, width.
+
+    low and high are the 95 percent interval of the mean coverage over splits (`zcp.analysis.over_splits`).
+    """
+    rows, keys = [], ["method", "level", *CELL]
+    for key, mine in cells.groupby(keys, sort=False):
+        low, high = interval_over_splits(mine["coverage"], TEST_TO_SEEN, 0.0, 1.0)
+        row = dict(zip(keys, key, strict=True)) | {"n": mine["n"].mean(), "seeds": len(mine)}
+        rows.append(row | {"coverage": mine["coverage"].mean(), "low": low, "high": high}
+                    | {"width": mine["width"].mean()})  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def check(examples: Examples, deposit: Deposit) -> pd.DataFrame:
@@ -133,7 +173,7 @@ def check(examples: Examples, deposit: Deposit) -> pd.DataFrame:
         DisagreementError: if a count differs, or another value by more than its measured tolerance.
     """
     made = deposit.settings
-    live = evaluate(examples, made["model"], made["hyperparameters"], made["seeds"][0])
+    live = evaluate(examples, made["choices"][0], made["seeds"][0])
     keys = ["method", "level", "seed", *CELL]
     measured = ["coverage", "width"]
     return agree(live, deposit, "cells", keys=keys, measured=measured, exact=["n"], by=["method"])

@@ -4,15 +4,23 @@ What was published is in `zcp.study.greenfactory.published`; here it meets ours,
 """
 
 import math
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from zcp.study.greenfactory.evaluation import CELL, METRICS
 from zcp.study.greenfactory.published import COLUMNS, read_table
+from zcp.study.greenfactory.summaries import CELL, METRICS
 from zcp.study.results import Deposit
 
-# Our scheme -> what the paper calls that data; it has no counterpart of `grouped`.
-PUBLISHED_DATA = {"random": "random", "stratified": "stratified"}
+# What the paper may have split -> what it calls the data -> our scheme. It does not say which it was.
+READINGS = {
+    "rows": {"random": "random", "stratified": "stratified"},
+    "networks": {"random": "grouped", "stratified": "stratified_grouped"},
+}
+TITLES = {"abs_kendall": "absolute Kendall correlation", "abs_spearman": "absolute Spearman correlation",
+          "rmse": "RMSE in percentage points"}  # fmt: skip
+#: Of a verdict: up where ours is above the paper, down where below, an equals sign where it is inside.
+MARKS = {"above": "↑", "below": "↓", "inside": "=", "": ""}
 NUMBERS = ["ours", "low", "high", "paper", "verdict"]
 
 
@@ -62,15 +70,20 @@ def compare_settings(deposit: Deposit) -> pd.DataFrame:
     """Return the winner of each ensemble in section 4 beside Table 3's setting on the same rows.
 
     Returns:
-        ensemble, setting (number of the trial), rmse, low, high, paper_setting (RMSE of the paper's setting),
-        difference, verdict (inside where the winner's interval holds the paper's setting).
+        ensemble, setting (number of the trial), rmse, low, high (percent, test rows), default (RMSE of
+        scikit-learn's own setting), paper_setting (that of the paper's), difference, verdict (inside where
+        the winner's interval holds the paper's setting).
     """
     finals, rows = deposit.tables["finals"], []
     for name, trial in deposit.settings["winners"].items():
         mine = finals[finals["ensemble"] == name]
-        ours = mine.loc[mine["setting"] == str(trial), ["rmse", "low", "high"]].iloc[0].to_dict()
-        paper = float(mine.loc[mine["setting"] == "paper", "rmse"].iloc[0])
-        rows.append({"ensemble": name, "setting": trial, **ours, "paper_setting": paper})
+        tested = mine.set_index("setting")[["test_rmse", "test_low", "test_high"]]
+        ours = tested.rename(columns=lambda column: column.removeprefix("test_")).loc[str(trial)]
+        others = {
+            "default": tested.loc["default", "test_rmse"],
+            "paper_setting": tested.loc["paper", "test_rmse"],
+        }
+        rows.append({"ensemble": name, "setting": trial, **ours, **others})
     return judge(pd.DataFrame(rows), "rmse", "paper_setting")
 
 
@@ -78,8 +91,8 @@ def compare_correlations(correlations: pd.DataFrame, space: str, dataset: str) -
     """Return one cell of section 6 beside Tables 5 and 8.
 
     Returns:
-        proxy, spearman, low, high, n, failed, paper (absolute), inside (whether the absolute interval holds
-        the paper's value); sorted by the absolute correlation.
+        proxy, spearman, low, high, n, failed, paper (absolute), verdict and inside (whether the absolute
+        interval holds the paper's value, see `verdict`); sorted by the absolute correlation.
     """
     paper = read_table("5", "8").query("metric == 'abs_spearman'")
     paper = paper[(paper["space"] == space) & (paper["dataset"] == dataset)]
@@ -89,28 +102,37 @@ def compare_correlations(correlations: pd.DataFrame, space: str, dataset: str) -
     flipped = both["spearman"] < 0
     low = both["low"].where(~flipped, -both["high"])
     high = both["high"].where(~flipped, -both["low"])
-    both["inside"] = ((low <= both["paper"]) & (both["paper"] <= high)).astype(object)
-    both.loc[both["paper"].isna(), "inside"] = None
+    ends = pd.DataFrame({"paper": both["paper"], "low": low, "high": high}).astype(float)
+    both["verdict"] = [verdict(*row) for row in ends.to_numpy()]
+    both["inside"] = both["verdict"].map({"inside": True, "above": False, "below": False}).astype(object)
+    both.loc[both["verdict"] == "", "inside"] = None
     return both.sort_values("spearman", key=abs, ascending=False)
+
+
+def mark_cells(correlations: pd.DataFrame) -> pd.DataFrame:
+    """Return how each proxy stands to the paper in each cell: proxy, and a mark (`MARKS`) a cell."""
+    blocks = []
+    for (space, dataset), _ in correlations.groupby(CELL, sort=False):
+        twin = compare_correlations(correlations, str(space), str(dataset)).dropna(subset="paper")
+        blocks.append(twin.set_index("proxy")["verdict"].map(MARKS).rename(f"{space} {dataset}"))
+    return pd.concat(blocks, axis=1).rename_axis("proxy").reset_index()
 
 
 def compare_evaluation(summary: pd.DataFrame) -> pd.DataFrame:
     """Return the summary of section 5 beside Tables 4 to 6, 8 and 9.
 
     Returns:
-        scheme, published (their name), name (ours), space, dataset, metric, paper, ours, difference, low,
-        high, verdict, n, seeds; only rows that both have.
+        reading (of the split: `rows` or `networks`), data (`random` or `stratified`, the paper's words),
+        scheme (ours), published (their name), name (ours), space, dataset, metric, paper, ours, difference,
+        low, high, verdict, n, seeds; only rows that both have.
     """
     paper = read_table("4", "5", "6", "8", "9").rename(columns={"name": "published", "value": "paper"})
-    paper = paper.assign(
-        name=paper["published"].map(COLUMNS),
-        scheme=paper["data"].map({theirs: ours for ours, theirs in PUBLISHED_DATA.items()}),
-        paper=paper["paper"].astype(float),
-    )
-    both = paper.drop(columns="data").merge(_lengthen(summary), on=["scheme", "name", *CELL, "metric"])
+    paper = paper.assign(name=paper["published"].map(COLUMNS), paper=paper["paper"].astype(float))
+    read = [paper.assign(reading=r, scheme=paper["data"].map(schemes)) for r, schemes in READINGS.items()]
+    both = pd.concat(read).merge(_lengthen(summary), on=["scheme", "name", *CELL, "metric"])
     both = judge(both, "ours", "paper")
-    columns = ["scheme", "published", "name", *CELL, "metric", "paper", "ours", "difference"]
-    return both[[*columns, "low", "high", "verdict", "n", "seeds"]]
+    columns = ["reading", "data", "scheme", "published", "name", *CELL, "metric", "paper", "ours"]
+    return both[[*columns, "difference", "low", "high", "verdict", "n", "seeds"]]
 
 
 def _lengthen(summary: pd.DataFrame) -> pd.DataFrame:
@@ -130,10 +152,9 @@ def show_twin(twin: pd.DataFrame, metric: str) -> pd.DataFrame:
     Each entry is ours, its interval, the paper's value, the difference and an arrow: up where ours is above
     the paper, down where it is below, an equals sign where our interval holds the paper's value.
     """
-    marks = {"above": "↑", "below": "↓", "inside": "=", "": ""}
     mine = twin[twin["metric"] == metric]
     text = [
-        f"{ours:.2f} [{low:.2f}, {high:.2f}], {paper:.2f}, {ours - paper:+.2f} {marks[verdict]}"
+        f"{ours:.2f} [{low:.2f}, {high:.2f}], {paper:.2f}, {ours - paper:+.2f} {MARKS[verdict]}"
         for ours, low, high, paper, verdict in mine[NUMBERS].itertuples(index=False)
     ]
     cells = mine.assign(cell=mine["space"] + " " + mine["dataset"], text=text)
@@ -141,8 +162,36 @@ def show_twin(twin: pd.DataFrame, metric: str) -> pd.DataFrame:
     return table.loc[mine["published"].unique()].rename_axis(columns=None).reset_index()
 
 
+def tell_tables(twins: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> str:
+    """Return every table of ours beside the paper's, as MyST, in both readings of the split.
+
+    Args:
+        twins: what was measured, in words -> `compare_evaluation`.
+        metrics: those whose tables are wanted.
+    """
+    blocks = []
+    for where, twin in twins.items():
+        for (metric, data, reading), mine in twin.groupby(["metric", "data", "reading"]):
+            if metric in metrics:
+                sources = read_table("4", "5", "6", "8", "9", keep=True).query(
+                    "metric == @metric and data == @data"
+                )
+                told = " and ".join(sorted(sources["table"].unique()))
+                caption = (
+                    f"{where}, {data} data, {reading} split: {TITLES[str(metric)]}, beside Table {told}."
+                )
+                body = show_twin(mine, str(metric)).to_markdown(index=False, disable_numparse=True)
+                blocks.append(f":::{{table}} {caption}\n\n{body}\n:::\n")
+    return "\n".join(blocks)
+
+
 def count_verdicts(twin: pd.DataFrame) -> pd.DataFrame:
-    """Return how many published values lie inside, above and below: metric, space, and one column each."""
-    counts = twin[twin["verdict"] != ""].groupby(["metric", "space"])["verdict"].value_counts().unstack()
+    """Return how many published values lie inside, above and below.
+
+    Returns:
+        reading, data, metric, space, and one column each.
+    """
+    keys = ["reading", "data", "metric", "space"]
+    counts = twin[twin["verdict"] != ""].groupby(keys)["verdict"].value_counts().unstack()
     columns = ["inside", "above", "below"]
     return counts.reindex(columns=columns).fillna(0).astype(int).rename_axis(columns=None).reset_index()

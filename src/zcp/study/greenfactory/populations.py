@@ -8,17 +8,23 @@ from zcp.ensemble.examples import Examples
 from zcp.proxies import population
 
 
-def mean_of_ranks(examples: Examples) -> pd.Series:
-    """Return the mean rank of each network over all proxies within its cell; larger is better.
-
-    Ranks go by each proxy's documented direction; a value that does not exist ranks lowest. Nothing is
-    fitted.
-    """
+def larger_is_better(examples: Examples) -> pd.DataFrame:
+    """Return the proxies in their documented directions; what does not exist is below all."""
     proxies = [c for c in map(str, examples.features) if not c.startswith("dataset=")]
     turned = turn(examples.features[proxies])
-    values = turned.where(usable(turned), -np.inf)
-    cells = [examples.labels["space"], examples.labels["dataset"]]
-    ranks: pd.Series = values.groupby(cells).rank(pct=True).mean(axis=1)
+    return turned.where(usable(turned), -np.inf)
+
+
+def mean_of_ranks(scores: pd.DataFrame, labels: pd.DataFrame) -> pd.Series:
+    """Return the mean rank of each network over all columns within its cell; larger is better.
+
+    Nothing is fitted.
+
+    Args:
+        scores: a column a proxy, larger is better; see `larger_is_better`.
+        labels: their columns space and dataset.
+    """
+    ranks: pd.Series = scores.groupby([labels["space"], labels["dataset"]]).rank(pct=True).mean(axis=1)
     return ranks.rename("mean of ranks")
 
 

@@ -37,6 +37,8 @@ COLUMNS = {
     "GreenFactory": "GreenFactory",
     "GreenFactory-Fast": "GreenFactory-Fast",
 }
+#: Test networks that the paper names for its tables, by space.
+TEST_NETWORKS = {"sss": 4_915, "tss": 1_552}
 ENSEMBLES = ("GreenFactory", "GreenFactory-Fast")
 PROXIES = tuple(sorted(column for column in COLUMNS.values() if column not in ENSEMBLES))
 
@@ -49,8 +51,10 @@ def _read() -> pd.DataFrame:
     return pd.read_csv(path, dtype={"table": str, "value": str}, keep_default_na=False)
 
 
-def read_table(*numbers: str) -> pd.DataFrame:
+def read_table(*numbers: str, keep: bool = False) -> pd.DataFrame:
     """Return the rows of these tables of the paper: data, name, space, dataset, metric, value (text).
+
+    With `keep` the number of the table stays, as the column table.
 
     Raises:
         InputError: if a table was not published as data.
@@ -59,4 +63,5 @@ def read_table(*numbers: str) -> pd.DataFrame:
     missing = sorted(set(numbers) - set(tables["table"]))
     if missing:
         raise InputError(f"the published tables hold no table {', '.join(missing)}")
-    return tables[tables["table"].isin(numbers)].drop(columns="table").reset_index(drop=True)
+    found = tables[tables["table"].isin(numbers)].reset_index(drop=True)
+    return found if keep else found.drop(columns="table")

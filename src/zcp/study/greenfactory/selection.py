@@ -50,9 +50,8 @@ def compare_regressors(
         keep: whether single fits are kept, so that a killed run goes on where it stopped.
 
     Returns:
-        One row a fit: regressor, data (the treatment), seed, rmse (percent, on the validation rows: the
-        test rows are kept for the evaluation), n (validation rows), converged, resampled (the RMSE in each
-        resample of the architectures).
+        One row a fit: regressor, data (the treatment), seed, rmse (percent, on the validation rows), n
+        (validation rows), converged, resampled (the RMSE in each resample of the architectures).
     """
     plan = [
         (name, data, seed)

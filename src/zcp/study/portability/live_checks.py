@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
-from unittest import mock
 
 import pandas as pd
 
@@ -30,14 +29,13 @@ from zcp.study.deeper_look import (
 )
 from zcp.study.greenfactory import (
     ceiling,
-    contest,
     elimination,
     evaluation,
     histograms,
     intervals,
     leaks,
     learning_curves,
-    release,
+    nested,
     selection,
     transfer,
     tuning,
@@ -46,7 +44,7 @@ from zcp.study.greenfactory.published import PROXIES
 from zcp.study.own_networks import coverage
 from zcp.study.results import Deposit, DisagreementError
 
-SCORES, LATER, EVERY = "nats-b8", "nats-b16", "every-b16"
+SCORES, LATER, EVERY = "green-nats-bench", "nats-b16", "every-b16"
 #: Golden networks that every setting scores, one of them without an identity path; `oldest` scores all.
 FEW = ("sss-0", "tss-11")
 Found = pd.DataFrame | dict[str, pd.DataFrame]
@@ -91,17 +89,22 @@ def _selection(target: str) -> Found:
 
 def _evaluation(target: str) -> Found:
     rows, name = _paper(target), "GreenFactory-Fast"
-    member = evaluation.read_ensembles(results.read(f"tuning-{target}"))[name]
+    deposit = results.read(f"evaluation-{target}")
+    member = evaluation.Ensemble(**deposit.settings["ensembles"][name])
     parts = splits.split(rows, "grouped", 0)
     test = rows.take(parts.test)
     predicted = member.predict(member.fit(rows, parts.train, 0), test)
     live = evaluation.measure(test, {name: predicted}).assign(scheme="grouped", seed=0)
-    return evaluation.check(live, results.read(f"evaluation-{target}"))
+    return evaluation.check(live, deposit)
 
 
 def _intervals(target: str) -> Found:
-    picked = results.read(f"feature_elimination-{target}").settings["picks"]["GreenFactory"]
-    return intervals.check(release.restrict(_whole(target), picked), results.read(f"intervals-{target}"))
+    return intervals.check(_whole(target), results.read(f"intervals-{target}"))
+
+
+def _nested(target: str) -> Found:
+    found = nested.check(_whole(target), results.read(f"nested-{target}"))
+    return dict(zip(("cells", "trials"), found, strict=True))
 
 
 def _comparison(target: str) -> Found:
@@ -110,10 +113,8 @@ def _comparison(target: str) -> Found:
 
 
 def _correlations(target: str) -> Found:
-    # Intervals are not compared, and cost the most.
-    with mock.patch.object(correlations, "RESAMPLES", 2):
-        live = correlations.correlate(read_examples(EVERY, target))
-    return correlations.check(live, results.read(f"correlations-{target}"))
+    collections = [read_examples(name, target) for name in (SCORES, EVERY)]
+    return correlations.check(collections, results.read(f"correlations-{target}"))
 
 
 def _golden(archs: Sequence[str]) -> Found:
@@ -159,7 +160,7 @@ def _of_target(target: str) -> list[LiveCheck]:
         "combination": lambda: combination.check(_later(target), deposit("combination")),
         "search": lambda: _search(target),
         "selection": lambda: _selection(target),
-        "contest": lambda: contest.check(_whole(target), deposit("models")),
+        "nested": lambda: _nested(target),
         "learning_curves": lambda: learning_curves.check(_whole(target), deposit("learning_curves")),
         "predictor": lambda: predictor.check(_later(target), deposit("predictor"), "cifar10"),
         "transfer": lambda: transfer.check(_whole(target), deposit("transfer")),
