@@ -1,5 +1,6 @@
 """The fast engine gives the scores of the plain one."""
 
+import copy
 import math
 from collections import Counter
 
@@ -15,6 +16,7 @@ from zcp.proxies.registry import REGISTRY
 from zcp.spaces import SPACES
 from zcp.statistics.copies import ENGINES, Workspace
 from zcp.statistics.initialisation import initialise
+from zcp.statistics.network import Statistics
 from zcp.study.greenfactory.published import COLUMNS
 
 #: te_nas is a difference of two numbers, of which one is the condition number.
@@ -113,6 +115,24 @@ def test_batch_norm_adds_up_in_single_precision_where_channels_are_last():
         _, mean, _ = torch.native_batch_norm(given, None, None, None, None, True, 0.1, 1e-5)
         errors.append(float((mean.double() - exact).abs().max()))
     assert errors[0] < 1e-7 < 1e-6 < errors[1] < 2e-5
+
+
+def test_channels_are_last_on_cpus_only():
+    """PyTorch's gradients of padded average pools are wrong on GPUs otherwise."""
+    for place, last in (("cpu", True), ("meta", False)):
+        net = network().to(place, memory_format=torch.channels_last)
+        s = Statistics(net, [], engine=ENGINES["fast"])
+        kernels = [p for p in s.network.parameters() if p.ndim == 4 and min(p.shape[1:]) > 1]
+        assert kernels and all(p.is_contiguous() != last for p in kernels)
+        assert s.noise("x", (2, 3, 4, 4)).is_contiguous() != last
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_padded_average_pools_on_a_gpu():
+    """In single precision, for which cuDNN keeps the layout of its inputs."""
+    net, data = network("nats"), batches()
+    on_cpu, on_gpu = (score(copy.deepcopy(net).to(place), data, ["grad_norm"]) for place in ("cpu", "cuda"))
+    assert on_gpu["grad_norm"] == pytest.approx(on_cpu["grad_norm"], rel=1e-3)
 
 
 def test_unknown_engine():

@@ -2,22 +2,28 @@
 
 Both give the same scores within the rounding of single precision; they differ in time only.
 
-* `fast`: activations and weights with the channels last, for which PyTorch's convolutions, batch norms and
-  above all average pools are quicker; one copy of the network for all initialisations, whose tensors are put
-  back between them (copying two hundred modules takes as long as a forward of eight images); and formulas
-  evaluated over several layers of equal shapes at once, on views that cost no copy (`zcp.formulas.views`).
+* `fast`: on a CPU activations and weights with the channels last, for which PyTorch's convolutions, batch
+  norms and above all average pools are quicker; one copy of the network for all initialisations, whose
+  tensors are put back between them (copying two hundred modules takes as long as a forward of eight images);
+  and formulas evaluated over several layers of equal shapes at once, on views that cost no copy
+  (`zcp.formulas.views`).
 * `plain`: PyTorch's default layout, a new copy for each initialisation, one layer after the other, and all in
   the order of dimensions.
 
 With the channels last PyTorch adds up the statistics of a batch norm in single precision, in its default
 layout in double: the mean of 65,536 values is wrong by 5e-6 of their deviation instead of 4e-8. This shows in
 networks that multiply rounding errors, and nowhere else.
+
+On a GPU both use the default order: with the channels last PyTorch's gradient of an average pool with padding
+is wrong there (pytorch/pytorch#188344, of June 2026; seen with torch 2.11 on an H100, where most networks of
+NATS-Bench's topology space have such a pool). A network that permutes its own activations into that order
+before such a pool still meets it.
 """
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +39,7 @@ class Engine:
 
     Attributes:
         name: key of `ENGINES`.
-        memory_format: of weights and activations with four dimensions.
+        memory_format: of weights and activations with four dimensions, on a CPU.
         copies_once: whether one copy of the network serves all initialisations.
         together: elements of one statistic, over all layers, that formulas work on at once, on a CPU (more
             would leave its cache) and on other devices.
@@ -45,6 +51,10 @@ class Engine:
     copies_once: bool
     together: tuple[int, int]
     views: bool
+
+    def on(self, device: torch.device) -> Self:
+        """Return this engine with the layout that it has on a device."""
+        return self if device.type == "cpu" else replace(self, memory_format=torch.contiguous_format)
 
     def lay_out(self, tensor: Tensor) -> Tensor:
         """Return a tensor of any shape in this engine's layout; the values are the same."""

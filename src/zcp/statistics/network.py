@@ -89,12 +89,12 @@ class Statistics(Lazy):
         copies: bool | None = None,
     ) -> None:
         super().__init__()
-        self.network: nn.Module = lay_out(network.train(), engine)
-        self.engine = engine
-        self._loss, self._block_names = loss, block_names
-        self.copies = copies
         first = next(network.parameters(), torch.empty(0))
         self.device, self.dtype = first.device, first.dtype
+        self.engine = engine = engine.on(self.device)
+        self.network: nn.Module = lay_out(network.train(), engine)
+        self._loss, self._block_names = loss, block_names
+        self.copies = copies
         self.batches = [
             (engine.lay_out(to_device(x, self.device).to(self.dtype)), to_device(y, self.device))
             for x, y in batches
