@@ -22,7 +22,7 @@ def forward(
         network: any module.
         inputs: what it runs on.
         kinds: of the operations to keep.
-        named: tell which module an operation was, by a hook for each, which takes its time.
+        named: tell which module an operation was (`zcp.statistics.hooks`), which takes its time.
         asked: further arguments of `Recorder`.
 
     Raises:

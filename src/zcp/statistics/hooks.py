@@ -1,4 +1,4 @@
-"""What a recorder has to be told by the modules of a network, by forward hooks."""
+"""What a recorder has to be told by the modules of a network, by their weights or by forward hooks."""
 
 from functools import partial
 from typing import Any
@@ -30,17 +30,22 @@ def modules_of(network: nn.Module) -> list[nn.Module]:
 def name(recorder: Recorder, network: nn.Module) -> list[RemovableHandle]:
     """Let a recorder know which module an operation was, of those in `NAMED`.
 
+    Who has a weight of its own is known by it, which costs nothing; the others need a hook each.
+
     Returns:
-        The hooks that this needs; the caller removes them.
+        The hooks; the caller removes them.
     """
 
     def tell(kind: str, module: nn.Module, _args: Any, _output: Any) -> None:
         if recorder.last and recorder.last.kind == kind:
             recorder.last.module = module
 
-    return [
-        module.register_forward_hook(partial(tell, kind))
-        for module in modules_of(network)
-        for known, kind in NAMED.items()
-        if isinstance(module, known)
-    ]
+    handles = []
+    for module in modules_of(network):
+        kind = next((kind for known, kind in NAMED.items() if isinstance(module, known)), None)
+        weight = module._parameters.get("weight")
+        if weight is not None and kind and id(weight) not in recorder.owners:
+            recorder.owners[id(weight)] = module
+        elif kind:
+            handles.append(module.register_forward_hook(partial(tell, kind)))
+    return handles

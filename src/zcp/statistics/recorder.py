@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
@@ -50,6 +50,7 @@ class Recorder(TorchFunctionMode):
         calls: what was kept, in order of execution.
         last: the last operation that was seen.
         origins: what tensors are made of.
+        owners: id of a weight -> the module that operations with it are.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Recorder(TorchFunctionMode):
         self.last: Call | None = None
         self._attends = self._chained = False
         self.origins = Origins()
+        self.owners: dict[int, nn.Module] = {}
         self._sources: dict[Tensor, tuple[Tensor, int]] = {}
         self._compared = Compared()
         # A layer that may yet get its bias, what it returned, and how the network has that.
@@ -248,7 +250,7 @@ class Recorder(TorchFunctionMode):
     def _keep(
         self, call: Call, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
     ) -> None:
-        call.tokens_first = self._attends
+        call.tokens_first, call.module = self._attends, self.owners.get(id(call.weight))
         if self.arguments:
             call.args, call.kwargs = args, kwargs
         if call.kind in WEIGHTED and operation.bias:
