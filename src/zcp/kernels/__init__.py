@@ -1,8 +1,8 @@
 """Numerical kernels: determinants and eigenvalues of many matrices, and a Triton kernel where one pays.
 
 The Triton kernel runs where the tensors are on a CUDA device and Triton can be imported (pip install
-'zcp-nas[gpu]'). Everywhere else, on a CPU always, its eager PyTorch twin does (`zcp.kernels.eager`), and so it
-does where the kernel cannot be built (`refused` says why). No module here imports Triton before it is needed.
+'zcp-nas[gpu]'). Everywhere else, on a CPU always, its eager PyTorch twin does (`zcp.kernels.eager`), and so
+it does where the kernel cannot be built (`refused` says why). No module here imports Triton before it is needed.
 Tensors in, tensors out: what a formula is, they do not know.
 
 * `determinants`: of many small matrices, to the rounding of double precision, in Triton;
