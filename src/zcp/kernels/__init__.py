@@ -2,7 +2,7 @@
 
 The Triton kernel runs where the tensors are on a CUDA device and Triton can be imported (pip install
 'zcp-nas[gpu]'). Everywhere else, on a CPU always, its eager PyTorch twin does (`zcp.kernels.eager`), and so
-it does where the kernel cannot be built (`refused` says why). No module here imports Triton before it is needed.
+it does where the kernel cannot be built (`refused` says why). Triton is not imported before it is needed.
 Tensors in, tensors out: what a formula is, they do not know.
 
 * `determinants`: of many small matrices, to the rounding of double precision, in Triton;
