@@ -7,8 +7,9 @@
 # itself: git ignores its folder `images`, which has to travel with it (12 MB).
 #
 # Writes at most eight files into OUT, each below 16 MiB: log.txt (also printed), environment.json,
-# conformance.json, kernels.json, gains.json, rate.json, and collection.tar, a collection at batch 64 in the
-# seeded order, the topology space and then the size space, until SECONDS after the start (default 510).
+# conformance.json, golden.json, kernels.json, gains.json, rate.json, and collection.tar, a collection at batch
+# 64 in the seeded order, the topology space and then the size space, until SECONDS after the start (default
+# 510).
 # Each step has a time limit of its own and its failure costs no other. --dry runs all of it on the CPU, in
 # miniature.
 set -u
@@ -46,11 +47,11 @@ collect() {  # the one line that knows how a collection is asked for; a signal e
 }
 
 measure environment 40
-measure conformance 130
-measure kernels 60
+measure conformance 90
+measure golden 200
+measure kernels 40
 measure gains 60
-measure rate 100
-if [ -z "$dry" ] && nvidia-cuda-mps-control -d; then measure rate 100 --mps; fi
+if [ -z "$dry" ] && nvidia-cuda-mps-control -d; then measure rate 80 --mps; else measure rate 80; fi
 workers=$("$python" -m bench.on_gpu workers "$out")
 [ "${workers##* }" = mps ] || echo quit | nvidia-cuda-mps-control > /dev/null 2>&1
 if [ -n "$dry" ]; then

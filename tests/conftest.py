@@ -1,6 +1,6 @@
 """Every test runs on one thread: two cores are for two workers, and sums then have one order.
 
-Without a GPU Triton's kernels run in its interpreter, which has to be said before anything imports Triton.
+Without a GPU a Triton kernel runs in Triton's interpreter, which has to be said before anything imports it.
 Property tests draw the same examples every time; `pytest --hypothesis-profile=default` looks for new ones.
 """
 

@@ -24,16 +24,17 @@ def test_all_steps_run_without_a_gpu(tmp_path):
     )
     ended = [line.split() for line in ran.stdout.splitlines() if " ended with " in line]
     assert [words[1] for words in ended] == [
-        "environment", "conformance", "kernels", "gains", "rate", "collect", "collect",
+        "environment", "conformance", "golden", "kernels", "gains", "rate", "collect", "collect",
     ]  # fmt: skip
     assert all(" ended with 0 " in " ".join(words) for words in ended), ran.stdout + ran.stderr
     files = {path.name for path in out.iterdir()}
     assert files == {
-        "log.txt", "environment.json", "conformance.json", "kernels.json", "gains.json", "rate.json",
-        "collection.tar",
+        "log.txt", "environment.json", "conformance.json", "golden.json", "kernels.json", "gains.json",
+        "rate.json", "collection.tar",
     }  # fmt: skip
     found = json.loads((out / "conformance.json").read_text())
     assert [found[key] for key in found if key.startswith(("tiny", "batch"))] == [[], []]
+    assert json.loads((out / "golden.json").read_text()) == {"right": 1, "undecided": [], "missed": []}
     assert json.loads((out / "rate.json").read_text())["plain"]["2"] > 0
     with tarfile.open(out / "collection.tar") as tar:
         assert {name.strip("./").split("/")[0] for name in tar.getnames()} >= {"tss", "sss"}

@@ -24,7 +24,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "predict": optional.EXTRAS["predict"],
     "download": ("pooch",),
     "collect --cluster": optional.EXTRAS["cluster"],
-    "kernels on a GPU": optional.EXTRAS["gpu"],
+    "kernel on a GPU": optional.EXTRAS["gpu"],
     "run, study, book": optional.EXTRAS["study"],
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -51,8 +51,8 @@ def lack(purpose: str) -> str:
         wanted = " ".join(f"'{name}'" for name in dict.fromkeys(optional.PIP_NAMES[m] for m in missing))
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         return f"lacks {', '.join(missing[:3])}{more}; run: pip install {wanted}"
-    if purpose == "kernels on a GPU" and not torch.cuda.is_available():
-        return "there is no GPU here; on a CPU nothing needs them"
+    if purpose == "kernel on a GPU" and not torch.cuda.is_available():
+        return "there is no GPU here; on a CPU nothing needs it"
     return ""
 
 

@@ -13,8 +13,8 @@ from reference.greenmachine import OPERATORS as PLAIN
 from zcp import InputError
 from zcp.formulas import OPERATORS, Evaluation, Expression, Program, parse, read_formulas
 from zcp.formulas.evaluator import joined, leading
-from zcp.formulas.fusion import check_work
 from zcp.formulas.identities import simplified
+from zcp.formulas.program import check_work
 from zcp.formulas.views import rewrite
 from zcp.statistics.eznas_triples import FEATURES as TRIPLE_FEATURES
 from zcp.statistics.formula_layers import FEATURES

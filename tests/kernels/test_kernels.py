@@ -1,4 +1,4 @@
-"""Triton kernels against their eager twins: on a GPU where there is one, else in Triton's interpreter."""
+"""The Triton kernel against its eager twin: on a GPU where there is one, else in Triton's interpreter."""
 
 import os
 import subprocess
@@ -8,25 +8,20 @@ import pytest
 import torch
 
 from zcp import kernels
-from zcp.formulas import OPERATORS, Evaluation, Expression, Program, parse, read_formulas
-from zcp.formulas.fusion import Part, one_by_one
-from zcp.formulas.source import source
+from zcp.formulas import Evaluation, Program, parse
 from zcp.kernels import eager
 from zcp.optional import why_missing
 from zcp.paths import PROJECT
-from zcp.statistics.formula_layers import FEATURES
 
 if missing := why_missing("triton"):
     pytest.skip(missing, allow_module_level=True)
 
-from zcp.kernels import determinants, elementwise, gram
+from zcp.kernels import determinants
 
 # NumPy, which interprets, warns of what a GPU computes in silence.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-SPECIAL = [0.0, -0.0, 0.5, 1.5, -2.5, 1.0, -1.0, torch.nan, torch.inf, -torch.inf, 1e-30, -3e30]
-BOTH = [name for name, operator in OPERATORS.items() if operator.elementwise]
 
 
 def random(*shape, seed=0, dtype=torch.float32):
@@ -34,26 +29,6 @@ def random(*shape, seed=0, dtype=torch.float32):
     source = torch.Generator().manual_seed(seed)
     values = torch.randn(shape, generator=source)
     return values.where(values.abs() > 0.4, 0.0).to(DEVICE, dtype)
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (5, 7), (70, 3, 5, 5), (64, 1030), (3, 0), (0, 4)])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_agreements_are_counted_exactly(shape, dtype):
-    values = random(*shape, dtype=dtype)
-    assert torch.equal(gram.agreements(values), eager.agreements(values))
-
-
-def test_agreements_do_not_depend_on_the_layout():
-    values = random(6, 5, 4, 3)
-    expected = eager.agreements(values)
-    assert torch.equal(gram.agreements(values.to(memory_format=torch.channels_last)), expected)
-    assert torch.equal(gram.agreements(values.transpose(1, 2)), expected)
-
-
-def test_agreements_count_nan_as_not_positive():
-    values = torch.tensor(SPECIAL, device=DEVICE).repeat(3, 2)
-    values[1] *= -1
-    assert torch.equal(gram.agreements(values), eager.agreements(values))
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 4, 7, 8, 16, 31, 32])
@@ -93,179 +68,98 @@ def test_a_bad_entry_spoils_its_own_determinant_only(bad):
     assert torch.equal(found[::2], determinants.determinants(matrices)[::2])
 
 
-def test_there_is_a_function_for_every_elementwise_operator():
-    assert set(elementwise.FUNCTIONS) == set(BOTH)
-
-
-@pytest.mark.parametrize("name", BOTH)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_operators_equal_their_eager_twins(name, dtype):
-    """On special and on random values, each of an operand against each of the others."""
-    values = torch.tensor(SPECIAL, device=DEVICE, dtype=dtype)
-    values = torch.cat([values, random(11, seed=3, dtype=dtype)])
-    arity = OPERATORS[name].arity
-    given = [operand.reshape(1, -1) for operand in torch.meshgrid([values] * arity, indexing="ij")]
-    count = given[0].shape[1]
-    tree = Expression(name, tuple(Expression(f"x{place}") for place in range(arity)))
-    found = elementwise.evaluate(source(tree, ""), "", given, count)
-    expected = OPERATORS[name].compute(given, [(count,)] * arity, count, None)
-    tolerance = 0.0 if name not in ("exp", "log", "abslog", "signed_log", "sigmoid") else 1e-6
-    assert torch.allclose(found, expected, rtol=tolerance, atol=0.0, equal_nan=True)
-    assert found.dtype == dtype
-
-
-def test_leaves_are_repeated_and_cut():
-    """One leaf for all layers, one number for all elements, one expanded, one longer than is read."""
-    leaves = [
-        random(1, 2050),
-        random(3, 1, seed=1),
-        random(3, 1, seed=2).expand(3, 2049),
-        random(3, 2100, seed=3),
-    ]
-    tree = parse("max(sum(x0, x1), element_wise_product(x2, x3))", {"x0", "x1", "x2", "x3"})
-    a, b, c, d = (leaf[:, :2049] for leaf in leaves)
-    expected = torch.maximum(a + b, c * d)
-    assert torch.equal(elementwise.evaluate(source(tree, ""), "", leaves, 2049), expected)
-    mean, norm = (
-        elementwise.evaluate(source(tree, ending), ending, leaves, 2049) for ending in ("mean", "norm")
-    )
-    assert torch.allclose(mean, expected.mean(1, keepdim=True), rtol=1e-5)
-    assert torch.allclose(norm, expected.norm(dim=1, keepdim=True), rtol=1e-5)
-
-
-def test_no_elements_and_no_layers():
-    tree = parse("abs(x0)", {"x0"})
-    assert elementwise.evaluate(source(tree, ""), "", [random(2, 0)], 0).shape == (2, 0)
-    assert elementwise.evaluate(source(tree, "mean"), "mean", [random(2, 0)], 0).isnan().all()
-    assert elementwise.evaluate(source(tree, "norm"), "norm", [random(0, 5)], 5).shape == (0, 1)
-
-
 FORMULAS = [
-    *read_formulas("greenmachine").values(),
-    "element_wise_product(abs(pass_grad), abs(pass_grad))",
-    "sum(frobenius_norm(abs(pass_wt)), normalized_sum(round(element_wise_invert(pass_fwd_input))))",
-    "sum(abs(relu(pass_grad)), frobenius_norm(abs(relu(pass_grad))))",
-    "frobenius_norm(sigmoid(logdet(sign(pass_bwd_input))))",
-    "sum(min(random_wt, l1_norm(pass_grad)), normalized_sum(max(pass_wt, softmax(relu(pass_wt)))))",
+    "sigmoid(determinant_literal(sign(a)))",
+    "sum(determinant_literal(a), frobenius_norm(determinant_literal(min(a, b))))",
+    # What only the host decides waits for it.
+    "abs(logdet(sign(b)))",
 ]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_programs_with_kernels_equal_those_without(monkeypatch, dtype):
-    """All formulas over two layers of odd shapes."""
-    program = Program([parse(text, FEATURES) for text in FORMULAS])
-    kinds = {"fwd_input": (3, 2, 5, 5), "fwd_output": (3, 4, 5, 5), "wt": (4, 2, 3, 3)}
-    kinds |= {"bwd_input": kinds["fwd_input"], "bwd_output": kinds["fwd_output"], "grad": kinds["wt"]}
-    shapes = {name: kinds[FEATURES[name][1]] for name in program.features}
-    values = {name: random(2, *shape, seed=i, dtype=dtype) for i, (name, shape) in enumerate(shapes.items())}
+def test_formulas_with_the_kernel_equal_those_without(monkeypatch, dtype):
+    """Over two layers, and the host fetches at the end what waits for it."""
+    program = Program([parse(text, {"a", "b"}) for text in FORMULAS])
+    values = {name: random(2, 3, 4, 5, 5, seed=seed, dtype=dtype) for seed, name in enumerate("ab")}
+    shapes = {name: value.shape[1:] for name, value in values.items()}
 
     def run():
-        normals = [lambda text, shape, seed=seed: random(*shape, seed=seed + len(text)) for seed in (8, 9)]
-        found = Evaluation(program, shapes, torch.empty(0, dtype=dtype, device=DEVICE), *normals)
+        found = Evaluation(program, shapes, torch.empty(0, dtype=dtype, device=DEVICE), *[None] * 2)
         for name, value in values.items():
             found.offer(name, *value)
+        found.resume([waiting.cpu() for waiting in found.pending])
         assert not found._values
         return torch.tensor(found.by_layer(), dtype=torch.float64)
 
     with kernels.disabled():
         expected = run()
-    monkeypatch.setattr(kernels, "usable", lambda tensor: True)
     launched = []
-    launch = elementwise.evaluate
-    monkeypatch.setattr(elementwise, "evaluate", lambda *given: launched.append(given[1]) or launch(*given))
+    launch = determinants.determinants
+    monkeypatch.setattr(kernels, "usable", lambda tensor: tensor.device.type == DEVICE)
+    monkeypatch.setattr(determinants, "determinants", lambda m: launched.append(m.shape) or launch(m))
     found = run()
-    assert set(launched) == {"", "mean", "norm"}
-    assert torch.allclose(found, expected, rtol=1e-5 if dtype == torch.float32 else 1e-12, equal_nan=True)
+    assert launched == [(24, 5, 5)] * 3
+    assert torch.allclose(found, expected, rtol=1e-5 if dtype == torch.float32 else 1e-11)
 
 
 COMPILE = """
 import triton
 from triton.backends.compiler import GPUTarget
-from zcp.formulas import parse
-from zcp.formulas.source import source
-from zcp.kernels import determinants, elementwise, gram
+from zcp.kernels import determinants
 
-def build(kernel, types, **constants):
-    signature = dict(zip(kernel.arg_names, types.split())) | dict.fromkeys(constants, "constexpr")
-    tree = triton.compiler.ASTSource(kernel, signature, constexprs=constants)
-    for capability in (80, 90):
-        print(len(triton.compile(tree, target=GPUTarget("cuda", capability, 32)).asm["ptx"]) > 1000)
-
-build(gram._correlate, "*fp32 *i32 i32 i32 i32", TILE=gram.TILE, DEPTH=gram.DEPTH, STEPS=gram.STEPS)
-build(determinants._eliminate, "*fp32 *fp32 i32 i32 i32 i32", side=7, TOGETHER=16, SIDE=8)
-unary = "x0"
-for name in {unary!r}:
-    unary = f"{{name}}({{unary}})"
-tree = parse(f"max(min(subtract(sum({{unary}}, x1), element_wise_product(x0, x1)), less_than(x0, x1)), "
-             "sum(greater_than(x0, x1), equal(x0, x1)))", {{"x0", "x1"}})
-for ending, type in (("", "fp32"), ("norm", "fp64"), ("", "fp16"), ("mean", "bf16")):
-    kernel = elementwise.kernel(source(tree, ending))
-    build(kernel, f"*{{type}} i32 i32 *{{type}} i32 i32 *{{type}} i32", BLOCK=1024)
+kernel = determinants._eliminate
+types = "*fp32 *fp32 i32 i32 i32 i32".split()
+constants = dict(side=7, TOGETHER=16, SIDE=8)
+signature = dict(zip(kernel.arg_names, types)) | dict.fromkeys(constants, "constexpr")
+tree = triton.compiler.ASTSource(kernel, signature, constexprs=constants)
+for capability in (80, 90):
+    print(len(triton.compile(tree, target=GPUTarget("cuda", capability, 32)).asm["ptx"]) > 1000)
 """
 
 
 @pytest.mark.slow
-def test_kernels_compile_for_a_gpu_that_is_not_here():
+def test_the_kernel_compiles_for_a_gpu_that_is_not_here():
     """The interpreter accepts what the compiler would refuse."""
-    unary = [name for name in BOTH if OPERATORS[name].arity == 1]
     printed = subprocess.run(
-        [sys.executable, "-c", COMPILE.format(unary=unary)],
+        [sys.executable, "-c", COMPILE],
         env={**os.environ, "TRITON_INTERPRET": "0"},
         cwd=PROJECT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert printed.stdout.split() == ["True"] * 12, printed.stderr
-
-
-HALF = "exp(element_wise_product(sigmoid(log(x0)), element_wise_invert(x1)))"
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_is_widened(dtype):
-    """Triton refuses the exponential of 16 bits; sums of squares would overflow them."""
-    leaves = [random(2, 40, seed=4, dtype=dtype).abs() + 0.5, random(2, 40, seed=5, dtype=dtype).abs() + 60]
-    tree = parse(HALF, {"x0", "x1"})
-    part = Part(tree, "", (0, 1), 40)
-    wide = one_by_one(part, [leaf.float() for leaf in leaves])
-    found = elementwise.evaluate(source(tree, ""), "", leaves, 40)
-    assert found.dtype == dtype
-    assert torch.allclose(found.float(), wide, rtol=1e-2)
-    norm = elementwise.evaluate(source(parse("x0", {"x0"}), "norm"), "norm", leaves[1:], 40)
-    assert norm.dtype == dtype
-    assert torch.allclose(norm.float(), leaves[1].float().norm(dim=1, keepdim=True), rtol=1e-2)
-
-
-@pytest.mark.parametrize("ending", ["", "mean", "norm"])
-def test_the_twin_of_a_fused_part(ending):
-    """One leaf for all layers, one number for all elements, one longer than is read."""
-    leaves = [random(1, 30), random(3, 1, seed=1), random(3, 33, seed=2)]
-    tree = parse("max(sum(x0, x1), element_wise_product(x2, abs(x1)))", {"x0", "x1", "x2"})
-    found = one_by_one(Part(tree, ending, (0, 1, 2), 30), leaves)
-    expected = elementwise.evaluate(source(tree, ending), ending, leaves, 30)
-    assert found.shape == expected.shape
-    assert torch.allclose(found, expected, rtol=1e-6)
+    assert printed.stdout.split() == ["True"] * 2, printed.stderr
 
 
 def test_a_kernel_that_cannot_be_built_is_replaced_once_and_for_all(monkeypatch):
     tried = []
 
-    def fail(*_given):
-        tried.append(1)
+    def fail(matrices):
+        tried.append(matrices.shape[1])
         raise NotImplementedError("no such instruction")
 
     monkeypatch.setattr(kernels, "usable", lambda _tensor: True)
     monkeypatch.setattr(kernels, "refused", {})
-    monkeypatch.setattr(elementwise, "evaluate", fail)
-    monkeypatch.setattr(gram, "agreements", fail)
-    values = random(3, 5)
+    monkeypatch.setattr(determinants, "determinants", fail)
+    matrices = random(4, 3, 3)
     with pytest.warns(RuntimeWarning, match="no such instruction"):
-        assert kernels.fused("text", "", [values], 5, lambda: values + 1).equal(values + 1)
-        assert kernels.agreements(values).equal(eager.agreements(values))
-    assert kernels.fused("text", "", [values], 5, lambda: values + 2).equal(values + 2)
-    assert len(tried) == 2
-    assert kernels.refused["text"] == "NotImplementedError: no such instruction"
-    monkeypatch.setattr(elementwise, "evaluate", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("")))
+        assert kernels.batched_determinant(matrices).equal(eager.determinants(matrices))
+    assert kernels.batched_determinant(matrices + 1).equal(eager.determinants(matrices + 1))
+    assert tried == [3]
+    assert kernels.refused == {"determinants of side 3": "NotImplementedError: no such instruction"}
+
+    def no_memory(_matrices):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(determinants, "determinants", no_memory)
     with pytest.raises(torch.OutOfMemoryError):
-        kernels.fused("other", "", [values], 5, lambda: values)
+        kernels.batched_determinant(random(4, 5, 5))
+    assert len(kernels.refused) == 1
+
+
+def test_what_does_not_fit_the_registers_is_left_to_the_twin(monkeypatch):
+    monkeypatch.setattr(kernels, "usable", lambda _tensor: True)
+    monkeypatch.setattr(determinants, "determinants", lambda _matrices: pytest.fail("launched"))
+    for side in (0, determinants.LARGEST + 1):
+        matrices = random(2, side, side)
+        assert kernels.batched_determinant(matrices).equal(eager.determinants(matrices))

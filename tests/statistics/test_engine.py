@@ -7,11 +7,11 @@ from collections import Counter
 import pytest
 import torch
 from tiny import batches, network
+from tolerances import tolerance
 
 from zcp import InputError, build, gaussian_batches, score
 from zcp.collect import sampling_order
 from zcp.data.datasets import DATASETS
-from zcp.golden import ABSOLUTE32, FLOAT32, FLOAT64, PROXY
 from zcp.proxies.registry import REGISTRY
 from zcp.spaces import SPACES
 from zcp.statistics.copies import ENGINES, Workspace
@@ -21,27 +21,9 @@ from zcp.study.greenfactory.published import COLUMNS
 
 #: te_nas is a difference of two numbers, of which one is the condition number.
 GREENFACTORY = [name for name in COLUMNS.values() if name in REGISTRY and name != "te_nas"] + ["ntk_cond"]
-#: Our names of the golden keys.
-SINGLE = {PROXY.get(key, key): value for key, value in FLOAT32.items()}
-#: Means of comparisons and of cancelling sums in single precision; a comparison of nearly equal values may
-#: change sides, and in H one such side decides a layer.
-GREENMACHINE = {**dict.fromkeys("abcdefgij", 1e-3), "h": 0.1}
-#: C is a mean of coincidences, of which one more or less counts.
-COINCIDENCE = 0.05
 #: Relative error of the logits in single precision from which on a network multiplies rounding: those without
 #: an identity path do, in a batch of three, and a unit whose sign changes then moves a score by a percent.
 CONDITIONED = 5e-6
-
-
-def tolerance(name, dtype):
-    """Return (relative, absolute)."""
-    double = dtype == torch.float64
-    if name.startswith("greenmachine"):
-        relative = 1e-9 if double and not name.endswith("h") else GREENMACHINE[name[-1]]
-        return relative, COINCIDENCE if name.endswith("c") and not double else 1e-12
-    if double:
-        return FLOAT64.get(name, 1e-9), 1e-12
-    return SINGLE.get(name, 1e-4), ABSOLUTE32.get(name, 0.0)
 
 
 def networks():

@@ -12,111 +12,16 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from zcp import kernels
-from zcp.formulas.fusion import Plan, check_memory, fuse, one_by_one, work_of
 from zcp.formulas.operators import OPERATORS, Shape
-from zcp.formulas.source import source
+from zcp.formulas.program import Program
 from zcp.formulas.tree import Expression
 
 #: Gives standard normal values for the text of an expression and a shape.
 Normal = Callable[[str, Shape], Tensor]
 #: Values of all layers: (layers or 1, elements), or one by one where they are large: (1, elements) each.
 Rows = Tensor | list[Tensor]
-#: Plans that a program remembers; thousands of networks have as many shapes.
-MOST_PLANS = 64
 #: Elements from which on it costs more to bring the values of layers together than to work on each.
 APART = 2**15
-
-
-class Program:
-    """Formulas compiled together; equal sub-expressions are one node.
-
-    Args:
-        expressions: the formulas.
-        derived: features that are others, or are computed from others, by name.
-
-    Attributes:
-        nodes: features and applications, arguments before what uses them.
-        features: names of the features that have to be given.
-    """
-
-    def __init__(
-        self, expressions: Sequence[Expression], derived: Mapping[str, Expression] | None = None
-    ) -> None:
-        self.nodes: list[Expression] = []
-        self.operators: list[str | None] = []
-        self.arguments: list[tuple[int, ...]] = []
-        self._positions: dict[Expression, int] = {}
-        self.roots = [self._add(tree, derived or {}) for tree in expressions]
-        named = zip(self.nodes, self.operators, strict=True)
-        self.features = {node.name: self._positions[node] for node, operator in named if operator is None}
-        self._plans: dict[tuple[bool, tuple[tuple[str, Shape], ...]], Plan] = {}
-
-    def _add(self, node: Expression, derived: Mapping[str, Expression]) -> int:
-        meaning = derived.get(node.name, node) if node.arguments is None else node
-        if meaning.arguments is None and meaning != node:
-            return self._add(meaning, derived)
-        if node not in self._positions:
-            arguments = tuple(self._add(argument, derived) for argument in meaning.arguments or ())
-            self._positions[node] = len(self.nodes)
-            self.nodes.append(node)
-            self.operators.append(None if meaning.arguments is None else meaning.name)
-            self.arguments.append(arguments)
-        return self._positions[node]
-
-    def plan(self, shapes: Mapping[str, Shape], *, fused: bool = False) -> Plan:
-        """Return what has to be computed for features of these shapes; one that is left out is missing.
-
-        Args:
-            shapes: of the features.
-            fused: whether element-wise parts are one step each.
-
-        Raises:
-            InputError: if values larger than every feature need too much memory, see `check_memory`.
-        """
-        key = fused, tuple(sorted(shapes.items()))
-        if key not in self._plans:
-            if len(self._plans) == MOST_PLANS:
-                self._plans.clear()
-            known = self.shapes(shapes)
-            plan = Plan(known, *self._demands(known), {})
-            check_memory(plan, self.operators, self.arguments, self.nodes)
-            plan = plan._replace(work=work_of(plan, self.operators, self.arguments))
-            self._plans[key] = fuse(plan, self.operators, self.arguments, self.roots) if fused else plan
-        return self._plans[key]
-
-    def shapes(self, features: Mapping[str, Shape]) -> list[Shape | None]:
-        """Return the shape of each node, from those of the features; None where one is missing."""
-        shapes: list[Shape | None] = []
-        for node, operator, arguments in zip(self.nodes, self.operators, self.arguments, strict=True):
-            given = [shape for a in arguments if (shape := shapes[a]) is not None]
-            if operator is None:
-                shapes.append(features.get(node.name))
-            else:
-                shapes.append(OPERATORS[operator].shape(given) if len(given) == len(arguments) else None)
-        return shapes
-
-    def _demands(
-        self, shapes: Sequence[Shape | None]
-    ) -> tuple[list[int], list[dict[int, int]], list[list[int]]]:
-        counts = [0] * len(shapes)
-        reads: list[dict[int, int]] = [{} for _ in shapes]
-        readers: list[list[int]] = [[] for _ in shapes]
-        for root in self.roots:
-            shape = shapes[root]
-            counts[root] = 0 if shape is None else math.prod(shape)
-        for index in reversed(range(len(shapes))):
-            operator, arguments = self.operators[index], self.arguments[index]
-            if not counts[index] or operator is None:
-                continue
-            given = [shape for a in arguments if (shape := shapes[a]) is not None]
-            for argument, need in zip(arguments, OPERATORS[operator].need(counts[index], given), strict=True):
-                if need:
-                    counts[argument] = max(counts[argument], need)
-                    reads[index][argument] = max(reads[index].get(argument, 0), need)
-            for argument in reads[index]:
-                readers[argument].append(index)
-        return counts, reads, readers
 
 
 class _Maker(NamedTuple):
@@ -141,7 +46,7 @@ class Evaluation:
     """
 
     def __init__(self, program: Program, shapes: Mapping[str, Shape], like: Tensor, *normals: Normal) -> None:
-        self.program, self.plan = program, program.plan(shapes, fused=kernels.usable(like))
+        self.program, self.plan = program, program.plan(shapes)
         self.like, self.layers, self._normals = like, len(normals), normals
         self._held: list[int] = []  # what only the host computes, with all its arguments there
         self._means: dict[int, Tensor] = {}
@@ -229,15 +134,7 @@ class Evaluation:
         return self.like.device.type != "cpu" and OPERATORS[self.program.operators[index] or ""].host
 
     def _compute(self, index: int) -> Rows:
-        value: Rows
-        if part := self.plan.fused.get(index):
-            # On a device with kernels all values are brought together.
-            leaves = [_together(self._values[leaf]) for leaf in part.leaves]
-            text = source(part.expression, part.ending)
-            twin = partial(one_by_one, part, leaves)
-            value = kernels.fused(text, part.ending, leaves, part.elements, twin)
-        else:
-            value = self._apply(index)
+        value = self._apply(index)
         for argument in self.plan.reads[index]:
             self._release(argument, index)
         return value

@@ -18,8 +18,9 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from zcp.formulas.evaluator import Program, leading
+from zcp.formulas.evaluator import leading
 from zcp.formulas.operators import OPERATORS, Shape
+from zcp.formulas.program import Program
 from zcp.formulas.tree import Expression
 
 ROWS = "rows"

@@ -1,14 +1,7 @@
-"""The eager twins of the kernels: what runs on a CPU, and what the kernels are compared with."""
+"""The eager twin of the kernel: what runs on a CPU, and what the kernel is compared with."""
 
 import torch
 from torch import Tensor
-
-
-def agreements(values: Tensor) -> Tensor:
-    """Return how many units each two samples agree on: (samples, ...) to (samples, samples) in float64."""
-    # With signs +-1 one product gives agreements minus disagreements; integers this small are exact.
-    signs = torch.where(values.flatten(1) > 0, 1.0, -1.0).float()
-    return ((signs @ signs.T).double() + signs.shape[1]) / 2
 
 
 def determinants(matrices: Tensor) -> Tensor:

@@ -23,13 +23,12 @@ import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from zcp import kernels
 from zcp.errors import Undefined
 from zcp.formulas import Evaluation, Expression, Program, views
 from zcp.formulas.evaluator import APART, Rows
-from zcp.formulas.fusion import MAX_ELEMENTS, check_work
 from zcp.formulas.identities import simplified
 from zcp.formulas.operators import Shape
+from zcp.formulas.program import MAX_ELEMENTS, check_work
 from zcp.statistics.calls import Call, Pass
 from zcp.statistics.copies import Engine
 from zcp.statistics.operations import LAYERS
@@ -181,7 +180,7 @@ class _Group:
         self.shapes = {
             view: views.view_shape(view, shapes[base]) for view, base in bases.items() if base in shapes
         }
-        program, plan = self.program, self.program.plan(self.shapes, fused=kernels.usable(like))
+        program, plan = self.program, self.program.plan(self.shapes)
         most = max((math.prod(shape) for shape in shapes.values()), default=1)
         check_work(plan, program.operators, program.nodes, most, len(program.roots))
         counts = plan.counts
