@@ -6,7 +6,7 @@ from ensembles import make_examples
 
 from zcp import benchmarks
 from zcp.benchmarks.tasks import NATS, read_table
-from zcp.ensemble.splits import split
+from zcp.ensemble.splits import one_name, split
 from zcp.errors import InputError
 from zcp.paths import data_folder
 from zcp.spaces import get_space
@@ -91,3 +91,18 @@ def test_no_class_is_on_two_sides(scheme):
     sides = [set(classes[part]) for part in split(rows, scheme, 0)]
     assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
     assert all(map(len, sides)) and len(set().union(*sides)) == len(np.unique(classes))
+
+
+def test_one_name_of_a_network_is_tested_in_all_its_rows():
+    rows = make_examples(60)
+    names = pd.DataFrame({"class": name_classes(rows.labels), "name": rows.architectures})
+    tested = names.iloc[split(rows, "isomorphic", 0).test]
+    assert tested.groupby("class")["name"].nunique().max() == 1
+    assert len(tested) == names["name"].isin(tested["name"]).sum()
+    # Someone has several, and another seed draws another one.
+    classes = names.groupby("class")["name"].nunique()
+    twins = np.flatnonzero(names["class"].isin(classes.index[classes > 1]))
+    drawn = [set(names["name"].iloc[one_name(rows, twins, seed)]) for seed in range(5)]
+    assert len(twins) and len(set(map(frozenset, drawn))) > 1
+    copies = np.repeat(twins, 2)
+    assert np.array_equal(one_name(rows, copies, 0), np.repeat(one_name(rows, twins, 0), 2))

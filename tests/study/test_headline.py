@@ -84,18 +84,18 @@ def numbers(line):
 def test_the_lead_is_the_outer_test_of_the_nested_evaluation(sources):
     lead = next(headline(sources))
     tau, low, high, *others = numbers(lead)
-    assert (tau, *others[::3]) == (0.76, 0.56, 0.61, 0.58, 0.46, 0.15)
+    assert (tau, *others[::3]) == (0.76, 0.56, 0.61, 0.58, 0.46, 0.15, 0.86, -0.1)
     assert low < tau < high and "over 6 cells" in lead and "over 2 splits" in lead
-    assert others[12:] == [0.15, 0.15, 0.15]  # the difference to the mean of ranks, the same in both splits
+    assert others[12:15] == [0.15, 0.15, 0.15]  # the difference to the mean of ranks, the same in both splits
     worse = sources._replace(nested=make_nested(taus={**OUTER, "params": 0.9}))
-    assert numbers(next(headline(worse)))[-3:] == [-0.2, -0.2, -0.2]
+    assert numbers(next(headline(worse)))[15:18] == [-0.2, -0.2, -0.2]
 
 
 def test_the_lines_say_what_ships_and_what_is_known_of_ceilings_and_copies(sources):
     ships, reached, copies, paper = [line for line in headline(sources) if line.startswith("- **")]
     assert "`GreenFactory` is a model of the kind extra trees" in ships and "random forest" not in ships
     assert "`GreenFactoryFast` does not ship: it does not beat the mean of ranks." in ships
-    assert numbers(reached) == [0.93, 0.71, 0.9, 0.81]
+    assert numbers(reached) == [0.93, 0.71, 0.9, 0.81, 0.91]
     assert numbers(copies)[:2] == [0.95, 0.81]
     assert numbers(copies)[2::3] == [0.05, 0.12, 0.02]
     values = read_table("5").query("name == 'GreenFactory' and metric == 'abs_kendall'")["value"]

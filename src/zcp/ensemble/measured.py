@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 #: What a model must rank better than in every cell, and the models that ship only if they do.
 TO_BEAT, JUDGED = ("mean of ranks", "best proxy"), ("GreenFactoryFast",)
+#: What sees the architecture alone, no proxy, and was chosen and fitted in the same way.
+DESCRIBED = "architecture"
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(min_length=1, max_length=200)]

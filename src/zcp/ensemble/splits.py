@@ -13,8 +13,8 @@ What the paper splits, rows or networks, it does not say: its 4,915 test network
 `stratified_grouped` networks, the latter over-sampled before the split, all copies of a network together.
 
 `isomorphic` keeps cells together that are one network under several names, too (`zcp.spaces.isomorphism`),
-and tests one name of each: two names of one network differ by the noise of their trainings alone, some networks
-have dozens, and where all of them are in one part such pairs are several times as frequent as in the space.
+and tests one name of each: two names of one network differ by the noise of their trainings alone, some
+networks have dozens, and with all of them in one part such pairs are far more frequent than in the space.
 """
 
 from collections.abc import Callable

@@ -2,8 +2,8 @@
 
 Each step of `CHAIN` changes one thing; the difference of two neighbours is what it adds. One step is no leak:
 over-sampled rows are another mixture of accuracies, in training and in test, and a forest may rank these
-better without having seen any of them (`MIXTURE`). Every scheme is measured on one name of each network, as the
-last one is: pairs of names are noise, of which the schemes have unequal shares.
+better without having seen any of them (`MIXTURE`). Every scheme is measured on one name of each network, as
+the last one is: pairs of names are noise, of which the schemes have unequal shares.
 """
 
 import time

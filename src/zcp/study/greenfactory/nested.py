@@ -3,7 +3,8 @@
 Each outer split holds out networks, in all their rows and under all their names, and tests one name of each.
 Inside the rest every contender's features, model and hyperparameters are chosen
 (`zcp.study.greenfactory.choosing`), fitted anew on all of the rest, and measured on the networks held out;
-intervals and the region that they hold for are made of the rest, too. What ships is the same made of all rows (`zcp.study.greenfactory.release`).
+intervals and the region that they hold for are made of the rest, too. What ships is the same made of all rows
+(`zcp.study.greenfactory.release`).
 """
 
 import json

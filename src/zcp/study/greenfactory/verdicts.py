@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from zcp.analysis.over_splits import interval_over_splits
-from zcp.ensemble.measured import TO_BEAT
+from zcp.ensemble.measured import DESCRIBED, TO_BEAT
 from zcp.ensemble.splits import TEST_TO_SEEN
 from zcp.study.results import Deposit
 
@@ -90,5 +90,5 @@ def _measured_cell(cell: pd.DataFrame, covered: pd.DataFrame, name: str) -> dict
             {"level": float(each["level"]), "coverage": float(each["coverage"]), "n": round(each["n"])}
             for each in levels.to_dict("records")
         ],
-        "baselines": {other: float(taus[other]) for other in ("params", *TO_BEAT) if other in taus},
+        "baselines": {name: float(taus[name]) for name in ("params", *TO_BEAT, DESCRIBED) if name in taus},
     }
