@@ -73,12 +73,19 @@ def split(examples: Examples, scheme: str, seed: int) -> Split:
 
 
 def one_name(examples: Examples, rows: Positions, seed: int) -> Positions:
-    """Return those of these rows that are of one name of each network, drawn at random; copies stay."""
-    names = pd.DataFrame({"class": _classes(examples), "name": _architectures(examples)}).iloc[rows]
-    drawn = names.drop_duplicates().sample(
-        frac=1, random_state=np.random.default_rng(seed_for("one name", seed))
+    """Return those of these rows that are, in their cell, of one name of each network, drawn at random.
+
+    Copies stay.
+    """
+    own = examples.labels[["space", "dataset"]].assign(
+        network=_classes(examples), name=_architectures(examples)
     )
-    return rows[names["name"].isin(drawn.drop_duplicates("class")["name"]).to_numpy()]
+    own = own.iloc[rows]
+    drawn = own[["network", "name"]].drop_duplicates()
+    drawn = drawn.sample(frac=1, random_state=np.random.default_rng(seed_for("one name", seed)))
+    place = own["name"].map({name: at for at, name in enumerate(drawn["name"])})
+    first = place.groupby([own["space"], own["dataset"], own["network"]]).transform("min")
+    return rows[(place == first).to_numpy()]
 
 
 def oversample(accuracy: pd.Series, rng: np.random.Generator) -> Positions:
