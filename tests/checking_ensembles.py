@@ -114,4 +114,5 @@ def _learning_curves() -> Case:
 @case("intervals.check", "params", fits=True)
 def _intervals() -> Case:
     rows, found = make_examples(40), {"max_features": 0.8, "min_samples_leaf": 5}
-    return of_rows(rows, intervals.study(rows, "extra trees", found, [0]), intervals.check)
+    chosen = {"features": list(rows.features), "model": "extra trees", "hyperparameters": found}
+    return of_rows(rows, intervals.study(rows, {0: chosen}), intervals.check)

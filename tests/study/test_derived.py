@@ -12,7 +12,16 @@ from zcp.paths import RESULTS
 from zcp.study import results
 from zcp.study.deeper_look import comparison, decay, perturbation, predictor, search
 from zcp.study.deeper_look.training import Recipe
-from zcp.study.greenfactory import growing, leaks, learning_curves, nested, summaries, transfer, verdicts
+from zcp.study.greenfactory import (
+    growing,
+    intervals,
+    leaks,
+    learning_curves,
+    nested,
+    summaries,
+    transfer,
+    verdicts,
+)
 from zcp.study.results import Deposit
 
 CELL = ["space", "dataset"]
@@ -56,12 +65,6 @@ def _ceilings(deposit: Deposit) -> pd.DataFrame:
     return deposit.tables["draws"].groupby([*CELL, "trainings"])[["kendall", "rmse"]].mean().reset_index()
 
 
-def _coverage(deposit: Deposit) -> pd.DataFrame:
-    aims = {name: (name, "mean") for name in ("n", "coverage", "width")}
-    aims |= {"coverage_std": ("coverage", "std"), "seeds": ("seed", "nunique")}
-    return deposit.tables["cells"].groupby(["method", "level", *CELL]).agg(**aims).reset_index()
-
-
 def _chosen(deposit: Deposit) -> pd.DataFrame:
     cells = deposit.tables["cells"]
     fitted = cells[cells["coding"].isin(transfer.CODINGS)]
@@ -103,7 +106,7 @@ DERIVED = [
     Derived("transfer", "summary", lambda d: transfer.summarise(d.tables["cells"])),
     Derived("transfer", "cells", _chosen, part=True),
     Derived("learning_curves", "summary", lambda d: learning_curves.summarise(d.tables["points"])),
-    Derived("intervals", "summary", _coverage),
+    Derived("intervals", "summary", lambda d: intervals.summarise(d.tables["cells"])),
     Derived("comparison", "averages", _compared("averages")),
     Derived("comparison", "ranks", _compared("ranks")),
     Derived("comparison", "profiles", _compared("profiles")),

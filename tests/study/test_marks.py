@@ -59,7 +59,7 @@ def test_golden_values_are_counted_by_proxy(tmp_path):
 def test_what_ships_is_told_by_its_card_and_what_does_not_by_its_note(models):
     first, fast, *valid = tell_shipped(models).strip().splitlines()
     assert first.startswith("* Target `test`: `GreenFactory` is a model of the kind extra trees")
-    assert "is 0.80 on average" in first and "mean of ranks 0.50, best proxy 0.60" in first
+    assert "of 0.80 on average" in first and "(mean of ranks 0.50, best proxy 0.60)." in first
     assert fast == "* Target `test`: `GreenFactoryFast` does not ship: it does not beat params."
     assert all(line.endswith("does not ship: nor here.") for line in valid) and len(valid) == 2
 
