@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import kendalltau, spearmanr
 
 from zcp import benchmarks
+from zcp.collect import load_scores
 from zcp.ensemble.examples import Examples
 from zcp.errors import InputError
 from zcp.paths import data_folder
@@ -132,3 +133,14 @@ def test_a_score_of_a_population_counts_upwards(rows):
     wider = dataclasses.replace(rows, features=rows.features.assign(az_nas=rows.features["params"]))
     table = correlations.correlate(wider).set_index("proxy")
     assert table["spearman"]["az_nas"] == table["spearman"]["params"] > 0
+
+
+@pytest.mark.parametrize("space", ["tss", "sss"])
+def test_networks_that_were_not_counted_get_their_counts(space):
+    """In millions, and where a cell of the size space projects nothing, too."""
+    scores = load_scores("nats-b8").query("space == @space and dataset == 'cifar10'")
+    index = scores["index"].to_numpy()
+    for proxy in whole_space.COUNTED:
+        values = scores[proxy].to_numpy()
+        counted = whole_space.count(space, index[:500], values[:500])
+        assert counted[index[500:]] == pytest.approx(values[500:], rel=1e-9)

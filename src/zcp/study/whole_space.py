@@ -1,7 +1,8 @@
 """Scores that a description gives exactly, over every network of a space: no sample, so no interval.
 
 Counts of parameters and of operations are sums over the edges of a cell (topology space), and quadratic forms
-of the widths (size space). The form is solved from scored networks and must give back each of them.
+of the widths (size space), other ones where a cell needs no projection. The form is solved from scored
+networks and must give back each of them.
 """
 
 import numpy as np
@@ -33,15 +34,25 @@ def count(space: str, index: Values, scores: Values) -> Values:
         InputError: if the form does not give these counts, or they are too few to determine it.
     """
     every = encode_architectures(pd.DataFrame({"space": space, "index": range(get_space(space).size)}))
-    terms = every[CELL_COLUMNS] if space == "tss" else every[WIDTH_COLUMNS] / 64
-    form = PolynomialFeatures(1 if space == "tss" else 2).fit_transform(terms.to_numpy())
+    form = PolynomialFeatures(1).fit_transform(every[CELL_COLUMNS]) if space == "tss" else _of_widths(every)
     known, unit = form[index.astype(int)], np.abs(scores).max()
     if np.linalg.matrix_rank(known) < np.linalg.matrix_rank(form):
         raise InputError(f"{len(index)} networks of {space} are too few to count all others; score more")
     counted: Values = form @ np.linalg.lstsq(known, scores / unit, rcond=None)[0] * unit
     if not np.allclose(counted[index.astype(int)], scores, rtol=1e-9, atol=0):
         raise InputError(f"these scores of {space} are no counts of parts; leave them to the scored networks")
-    return np.rint(counted)
+    # Counts may be in millions.
+    return np.round(counted, 6)
+
+
+def _of_widths(every: pd.DataFrame) -> Values:
+    widths = every[WIDTH_COLUMNS].to_numpy() / 64
+    terms = [PolynomialFeatures(2).fit_transform(widths)]
+    # The second and the third cell project their input unless it is as wide as their output.
+    for before, after in ((1, 2), (3, 4)):
+        same = (widths[:, before] == widths[:, after])[:, None]
+        terms.append(same * widths[:, [after]] ** np.arange(3))
+    return np.hstack(terms)
 
 
 def correlate_counts(examples: Examples) -> pd.DataFrame:
