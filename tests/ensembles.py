@@ -2,9 +2,11 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from zcp.collect.settings import Origin, Settings
 from zcp.data.datasets import DATASETS
+from zcp.ensemble.artefacts import withhold, write
 from zcp.ensemble.examples import Examples, join
 from zcp.proxies.population import AZ_NAS_PARTS, az_nas
 from zcp.study.greenfactory import release
@@ -72,3 +74,12 @@ def make_measured(rows, kendall=0.8):
 def make_artefact(rows, features=FEATURES, name="GreenFactory", model="extra trees", found=FOUND):
     chosen = {"features": features, "model": model, "hyperparameters": found}
     return release.fit_artefact(rows, name, chosen, make_measured(rows))
+
+
+def write_models(folder, why):
+    """Ship one small model for `test`, and withhold the fast one for this reason."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("zcp.ensemble.candidates.TREES", 10)
+        write(make_artefact(make_rows()), folder)
+    withhold("GreenFactoryFast", "test", why, folder)
+    return folder

@@ -5,7 +5,7 @@ from itertools import product
 
 import pandas as pd
 import pytest
-from ensembles import make_artefact, make_measured, make_rows
+from ensembles import make_measured, make_rows, write_models
 
 from zcp.ensemble.artefacts import withhold, write
 from zcp.errors import InputError
@@ -63,12 +63,7 @@ def make_evaluation(half, name="evaluation-test"):
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zcp.ensemble.candidates.TREES", 10)
-        write(make_artefact(make_rows()), folder)
-    withhold("GreenFactoryFast", "test", "it does not beat the mean of ranks", folder)
-    return folder
+    return write_models(tmp_path_factory.mktemp("models"), "it does not beat the mean of ranks")
 
 
 @pytest.fixture

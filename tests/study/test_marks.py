@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from ensembles import make_artefact, make_rows
+from ensembles import write_models
 
-from zcp.ensemble.artefacts import withhold, write
+from zcp.ensemble.artefacts import withhold
 from zcp.ensemble.cards import read_card
 from zcp.errors import InputError
 from zcp.paths import GOLDEN, MODELS
@@ -19,11 +19,7 @@ ENSEMBLES = {kind.__name__: name for name, kind in release.ESTIMATORS.items()}
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zcp.ensemble.candidates.TREES", 10)
-        write(make_artefact(make_rows()), folder)
-    withhold("GreenFactoryFast", "test", "it does not beat params", folder)
+    folder = write_models(tmp_path_factory.mktemp("models"), "it does not beat params")
     for name in shipped.NAMES:
         withhold(name, "valid", "nor here", folder)
     return folder
