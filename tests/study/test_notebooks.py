@@ -1,4 +1,6 @@
 import ast
+import re
+from collections import Counter
 
 import nbformat
 import pytest
@@ -52,6 +54,13 @@ def test_second_cell_declares_typed_parameters(path):
     assert len(set(names)) == len(names)
     if "profile" in names:
         assert names[0] == "profile"
+
+
+def test_no_label_stands_twice():
+    # The book is built with warnings as errors, after everything has run; this says it at once.
+    sources = [source for path in NOTEBOOKS for source in (cell.source for cell in read(path).cells)]
+    labels = Counter(re.findall(r"^:name: (\S+)$|^\((\S+)\)=$", "\n".join(sources), re.M))
+    assert not [label for label, count in labels.items() if count > 1]
 
 
 @cases

@@ -11,9 +11,9 @@ import torch
 from zcp.collect import load_scores
 from zcp.ensemble.regressors import build_regressor
 from zcp.paths import PROJECT
-from zcp.study import agreement, ulps
+from zcp.study import agreement, rescoring, ulps
+from zcp.study.portability import live_checks as live
 from zcp.study.portability import processors, spreads
-from zcp.study.portability.live_checks import live_checks
 from zcp.study.portability.runs import Outcome, summarise
 
 SEEDS = (1, 2, 3)
@@ -135,10 +135,19 @@ def test_every_check_of_a_page_is_among_those_that_are_run():
         for path in (PROJECT / "notebooks").glob("*.ipynb")
         for name in re.findall(r"(\w+)\.check\b", path.read_text())
     }
-    names = {check.name.split("-")[0] for check in live_checks()}
+    names = {check.name.split("-")[0] for check in live.live_checks()}
     # Where `transformers` is missing, the page compares nothing either.
     assert called - {"throughput", "pages"} <= names | {"perturbation", "coverage"}
     assert {"retrain", "golden", "rescored"} <= names
+
+
+def test_every_value_that_the_first_page_scores_again_has_a_spread():
+    scores = load_scores(live.SCORES)
+    rows = rescoring.choose_rows(scores, live.RESCORED)
+    drawn = rows.melt(rescoring.KEY, rescoring.choose_proxies(scores, images=True), "proxy")
+    named = agreement.name_groups(drawn, [*rescoring.KEY, "proxy"])
+    known = agreement.read_spreads()
+    assert {*named} <= {*known.loc[known["deposit"] == "scores", "group"]}, "measure: zcp portable --write"
 
 
 def test_a_miss_is_named_in_the_summary():

@@ -46,6 +46,8 @@ from zcp.study.own_networks import coverage
 from zcp.study.results import Deposit, DisagreementError
 
 SCORES, LATER, EVERY = "green-nats-bench", "nats-b16", "every-b16"
+#: Networks of each cell that are scored again; the quick page draws one, the first of them.
+RESCORED = 2
 #: Golden networks that every setting scores, one of them without an identity path; `oldest` scores all.
 FEW = ("sss-0", "tss-11")
 Found = pd.DataFrame | dict[str, pd.DataFrame]
@@ -137,7 +139,7 @@ def _golden_archs() -> list[str]:
 def _rescored() -> Found:
     table = load_scores(SCORES)
     proxies = rescoring.choose_proxies(table, images=data_folder() is not None)
-    return rescoring.score_again(table, rescoring.choose_rows(table, 2), proxies)
+    return rescoring.score_again(table, rescoring.choose_rows(table, RESCORED), proxies)
 
 
 def _search(target: str) -> Found:
