@@ -149,7 +149,7 @@ def _search(target: str) -> Found:
 
 def _retrain() -> Found:
     rows = decay.read_rows("digits")
-    return decay.retrain("digits", rows, training.Recipe(), training.architectures(1))
+    return decay.retrain("digits", rows, training.Recipe(), [decay.STEADY])
 
 
 def _of_target(target: str) -> list[LiveCheck]:
