@@ -217,12 +217,15 @@ def test_damaged_files_are_refused(rows, tmp_path):
     card.write_text("{}")
     with pytest.raises(InputError, match="not a whole model card"):
         read("GreenFactory", "test", tmp_path)
-    card.unlink()
-    with pytest.raises(InputError, match="no fitted model"):
-        read("GreenFactory", "test", tmp_path)
     for target in ("x" * 5000, "\x00"):
         with pytest.raises(InputError, match=r"unknown target .*; choose test$"):
             read("GreenFactory", target, tmp_path)
+    card.unlink()
+    with pytest.raises(InputError, match=r"GreenFactory-test\.json is missing, the other half"):
+        read("GreenFactory", "test", tmp_path)
+    model.unlink()
+    with pytest.raises(InputError, match="no fitted model"):
+        read("GreenFactory", "test", tmp_path)
 
 
 def test_foreign_types_are_not_loaded(rows, tmp_path, monkeypatch):

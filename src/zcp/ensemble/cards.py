@@ -169,12 +169,16 @@ def find_card(name: str, target: str = "test", folder: Path = MODELS) -> Card:
     """Read and check the card of a fitted model, which is quick; the model is not read.
 
     Raises:
-        InputError: if there is no such model, it is withheld, or its card is damaged or of another model.
+        InputError: if there is no such model or only half of it, it is withheld, or its card is damaged or
+            of another model.
     """
     path = folder / f"{name}-{target}.json"
     if is_file(note := path.with_suffix(".txt")):
         raise InputError(f"{name} does not ship for the target {target}: {note.read_text().strip()}")
-    if not is_file(path) or not is_file(path.with_suffix(".skops")):
+    missing = [half for half in (path, path.with_suffix(".skops")) if not is_file(half)]
+    if len(missing) == 1:
+        raise InputError(f"{missing[0]} is missing, the other half of the model is there; {refit()}")
+    if missing:
         others = {other.stem.removeprefix(f"{name}-") for other in folder.glob(f"{name}-*.skops")} - {target}
         if others:
             raise InputError(f"unknown target {target!r} of {name}; choose {', '.join(sorted(others))}")
