@@ -25,14 +25,15 @@ def broken():
 
 
 def networks():
-    return {"small": small, "large": large(), "broken": broken, "again": small}
+    return {"small": small, "large": large(), "broken": broken, "again": small, "five": 5}
 
 
 def test_scores_ranks_and_reasons():
     table = score_many(networks(), DATA, proxies=PROXIES)
-    assert [*table.index] == ["small", "large", "broken", "again"]
+    assert [*table.index] == ["small", "large", "broken", "again", "five"]
+    assert "neither a network nor a function" in table.attrs["reasons"]["five"][""]
     assert dict(table["score"].loc["large", PROXIES]) == score(large(), DATA, PROXIES)
-    assert table.loc["broken"].isna().all()
+    assert table.loc[["broken", "five"]].isna().all(axis=None)
     assert table.attrs["reasons"]["broken"] == {
         "": "the function that builds the network fails (RuntimeError: no such network)"
     }
@@ -42,8 +43,8 @@ def test_scores_ranks_and_reasons():
     order = table["score"]["ntk_cond"].rank(method="min")
     assert ranks["ntk_cond"].equals(order)
     # Who failed is no member of the population.
-    expected = population.az_nas(table["score"][PROXIES].drop("broken"))
-    assert table["score"]["az_nas"].drop("broken").equals(expected)
+    expected = population.az_nas(table["score"][PROXIES].drop(["broken", "five"]))
+    assert table["score"]["az_nas"].drop(["broken", "five"]).equals(expected)
     assert {"az_nas", "vote", "te_nas_rank"} <= {*table["rank"].columns}
 
 

@@ -180,7 +180,9 @@ def proxies(pattern: Annotated[str, typer.Argument(help="shell pattern, such as 
         raise InputError(f"no proxy matches {pattern!r}; `zcp proxies` lists all")
     width = max(map(len, names)) + 2
     for name in names:
-        typer.echo(f"{name:<{width}}{get_proxy(name).summary}")
+        found = get_proxy(name)
+        asked = f" Only where asked for by name: {found.optional}." if found.optional else ""
+        typer.echo(f"{name:<{width}}{found.summary}{asked}")
 
 
 @app.command(no_args_is_help=True)

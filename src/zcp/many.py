@@ -91,6 +91,8 @@ def _listed(batches: Any, count: int) -> Any:
 
 def _outcome(network: nn.Module | Builder, batches: Any, options: dict[str, Any]) -> Scores | str:
     """Return the scores of one network, or why there are none."""
+    if not isinstance(network, nn.Module) and not callable(network):
+        return f"this is a {type(network).__name__}, neither a network nor a function that builds one"
     try:
         made = network if isinstance(network, nn.Module) else network()
     except (Exception, SystemExit) as error:  # it is code of the user

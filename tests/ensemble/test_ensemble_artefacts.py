@@ -217,6 +217,8 @@ def test_damaged_files_are_refused(rows, tmp_path):
     card.write_text("{}")
     with pytest.raises(InputError, match="not a whole model card"):
         read("GreenFactory", "test", tmp_path)
+    with pytest.raises(InputError, match=r"unknown model 'Green'; choose GreenFactory$"):
+        read("Green", "test", str(tmp_path))
     for target in ("x" * 5000, "\x00"):
         with pytest.raises(InputError, match=r"unknown target .*; choose test$"):
             read("GreenFactory", target, tmp_path)

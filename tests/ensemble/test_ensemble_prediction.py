@@ -353,15 +353,19 @@ def test_a_network_of_one_s_own_is_ranked_in_the_population(rows, own_module):
     network = load_network(f"{own_module}:build")
     found = prediction.predict_network(made, network, "cifar10", population="sss")
     assert found.features["az_nas"] < 0 and np.isfinite(found.accuracy)
-    with pytest.raises(InputError, match="not for darts cifar10"):
+    with pytest.raises(InputError, match="not fitted on darts cifar10; choose"):
         prediction.predict_network(made, network, population="darts")
+    with pytest.raises(InputError, match="batches must be a list of one or more"):
+        prediction.predict_network(made, network, batches=[])
+    with pytest.raises(InputError, match="a prediction needs an artefact"):
+        prediction.predict_network("GreenFactory", network)
 
 
 def test_bad_requests_are_named(rows):
     made = make_artefact(rows)
     with pytest.raises(InputError, match="unknown dataset 'mnist'"):
         prediction.predict_architecture(made, "tss", ARCH, "mnist")
-    with pytest.raises(InputError, match=r"at 0\.5"):
+    with pytest.raises(InputError, match=r"no interval at 0\.5"):
         prediction.predict_architecture(made, "tss", ARCH, "cifar10", 0.5)
     with pytest.raises(InputError, match="malformed cell"):
         prediction.predict_architecture(made, "tss", "|none|", "cifar10")
@@ -387,15 +391,15 @@ def test_which_network_must_be_said(given, monkeypatch, capsys):
         ("--space tss --arch x", "malformed"),
         ("--space tss --arch 15625", "index 15625 is out of range"),
         ("--space nds --arch 0", "unknown search space 'nds'"),
-        ("--space darts --arch 0", "not for darts cifar10"),
+        ("--space darts --arch 0", "not fitted on darts cifar10; choose"),
         (
             "--space tss --arch 0 --dataset mnist",
             "'mnist'; choose one of ImageNet16-120, cifar10, cifar100$",
         ),
-        ("--space tss --arch 0 --level 0.5", "gives intervals for .* not for tss cifar10 at 0.5"),
+        ("--space tss --arch 0 --level 0.5", "no interval at 0.5; choose of its levels: 0.8, 0.9, 0.95"),
         ("--space tss --arch 0 --target loss", "unknown target 'loss' of GreenFactory; choose test, valid$"),
         ("--network x", "is named as module:function"),
-        ("--network x:y --level 2", "not for tss cifar10 at 2.0"),
+        ("--network x:y --level 2", "no interval at 2.0; choose"),
         ("--network no_such_module:x", "gives no network: ModuleNotFoundError"),
     ],
 )

@@ -46,6 +46,14 @@ def test_a_name_is_registered_once():
             return 0.0
 
 
+def test_a_decorator_without_parentheses_is_told():
+    with pytest.raises(InputError, match=r"write @zcp.proxy\(\)"):
+
+        @proxy
+        def bare(s):
+            return 0.0
+
+
 def test_registering_adds_a_row_and_returns_the_function():
     try:
 

@@ -1,4 +1,4 @@
-"""Weights that a head shares with an embedding."""
+"""Weights that a head shares with an embedding, and layers that are used twice."""
 
 import copy
 
@@ -116,3 +116,29 @@ def test_modules_of_ones_own_do_not_draw_what_a_layer_has_drawn():
     for each in (net, alone):
         initialise(each, "default", 0)
     assert torch.equal(net.layer.weight, alone[0].weight)
+
+
+class Twice(nn.Module):
+    """A layer and its norm that run twice, under one name each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.norm, self.head = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3), nn.Linear(3, 5)
+
+    def forward(self, x):
+        for _ in range(2):
+            x = torch.relu(self.norm(self.layer(x)))
+        return self.head(x.mean((2, 3)))
+
+
+@pytest.mark.parametrize("engine", ["fast", "plain"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_module_under_two_names_scores_as_one_that_runs_twice(dtype, engine):
+    net = seeded(Twice).to(dtype)
+    body = nn.Sequential(*[net.layer, net.norm, nn.ReLU()] * 2, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    images = [(torch.randn(4, 3, 8, 8, dtype=dtype), torch.arange(4)) for _ in range(2)]
+    for init in ("keep", "paper"):
+        found, expected = (
+            score(each, images, init=init, engine=engine) for each in (nn.Sequential(*body, net.head), net)
+        )
+        assert found == pytest.approx(expected, rel=1e-5, nan_ok=True) and not found.reasons.get("zen")

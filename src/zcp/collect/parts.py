@@ -93,7 +93,9 @@ def list_parts(folder: Path) -> list[Path]:
     except OSError as error:
         raise InputError(f"{folder} is no folder of parts ({error.strerror}); name a collection") from error
     if not parts:
-        raise InputError(f"there are no scores in {folder}; compute them with `zcp collect --out {folder}`")
+        # A bare name would be one of `data/scores`.
+        out = f"./{folder}" if len(folder.parts) == 1 else folder
+        raise InputError(f"there are no scores in {folder}; compute them with `zcp collect --out {out}`")
     return parts
 
 

@@ -139,14 +139,14 @@ def withhold(name: str, target: str, why: str, folder: Path = MODELS) -> Path:
     return note
 
 
-def read(name: str, target: str = "test", folder: Path = MODELS) -> Artefact:
+def read(name: str, target: str = "test", folder: str | Path = MODELS) -> Artefact:
     """Read an artefact; nothing of it is executed before its card and types have been checked.
 
     Raises:
         InputError: if it is missing, withheld or damaged, was written by other versions, or holds other
             features, hyperparameters or types than it says.
     """
-    path = folder / f"{name}-{target}.json"
+    path = Path(folder) / f"{name}-{target}.json"
     card = find_card(name, target, folder)
     if sha256(model := path.with_suffix(".skops")) != card.sha256:
         raise InputError(f"{model} is damaged: it is not the file that its card describes; restore both")

@@ -162,26 +162,33 @@ def find_width(
         return found
     cells = ", ".join(sorted({cell for cell, _ in known}))
     levels = ", ".join(map(str, sorted({each for _, each in known})))
-    raise InputError(f"{name} gives intervals for {cells} at {levels}, not for {space} {dataset} at {level}")
+    if f"{space} {dataset}" not in {cell for cell, _ in known}:
+        raise InputError(f"{name} was not fitted on {space} {dataset}; choose of its cells: {cells}")
+    raise InputError(f"{name} has no interval at {level}; choose of its levels: {levels}")
 
 
-def find_card(name: str, target: str = "test", folder: Path = MODELS) -> Card:
+def find_card(name: str, target: str = "test", folder: str | Path = MODELS) -> Card:
     """Read and check the card of a fitted model, which is quick; the model is not read.
 
     Raises:
         InputError: if there is no such model or only half of it, it is withheld, or its card is damaged or
             of another model.
     """
-    path = folder / f"{name}-{target}.json"
+    path = Path(folder) / f"{name}-{target}.json"
     if is_file(note := path.with_suffix(".txt")):
         raise InputError(f"{name} does not ship for the target {target}: {note.read_text().strip()}")
     missing = [half for half in (path, path.with_suffix(".skops")) if not is_file(half)]
     if len(missing) == 1:
         raise InputError(f"{missing[0]} is missing, the other half of the model is there; {refit()}")
     if missing:
-        others = {other.stem.removeprefix(f"{name}-") for other in folder.glob(f"{name}-*.skops")} - {target}
+        others = {other.stem.removeprefix(f"{name}-") for other in path.parent.glob(f"{name}-*.skops")} - {
+            target
+        }
         if others:
             raise InputError(f"unknown target {target!r} of {name}; choose {', '.join(sorted(others))}")
+        shipped = sorted({other.stem.rpartition("-")[0] for other in path.parent.glob("*.skops")})
+        if shipped and name not in shipped:
+            raise InputError(f"unknown model {name!r}; choose {', '.join(shipped)}")
         raise InputError(f"no fitted model {path}; {refit()}")
     card = read_card(path)
     if (card.name, card.target) != (name, target):

@@ -14,7 +14,7 @@ from torch import nn
 
 from zcp.collect.settings import image_digests
 from zcp.data.batches import Batch, gaussian_batches, image_batches
-from zcp.data.datasets import DATASETS, get_dataset
+from zcp.data.datasets import DATASETS
 from zcp.ensemble.artefacts import Artefact
 from zcp.ensemble.own_network import examine
 from zcp.ensemble.population import rank_in_population
@@ -23,9 +23,12 @@ from zcp.proxies.population import AZ_NAS_PARTS
 from zcp.scoring import score
 from zcp.spaces import build, get_space
 from zcp.spaces.isomorphism import name_classes
+from zcp.statistics.batches import drawn
 from zcp.statistics.seeding import seed_for
 
 LEVEL = 0.9
+#: Batches that a proxy reads at most.
+MOST = 2
 NOISE_NOTE = (
     "scored on Gaussian noise, because no images are at hand; the model was fitted on scores of images, so "
     "expect a different value (set ZCP_DATA to the data folder)"
@@ -135,7 +138,8 @@ def predict_network(
         InputError: if the dataset, the population or the level is unknown, the network cannot be right for
             the dataset (`zcp.ensemble.own_network`), or no proxy can be computed.
     """
-    return _predict(artefact, network, dataset, population, level, seed, batches, own=True)
+    found = _predict(artefact, network, dataset, population, level, seed, batches, own=True)
+    return replace(found, measured=f"{found.measured}; not on networks that are given as code")
 
 
 def _predict(
@@ -149,12 +153,17 @@ def _predict(
     *,
     own: bool = False,
 ) -> Prediction:
-    get_dataset(dataset)
+    if not isinstance(artefact, Artefact):
+        raise InputError(
+            f"a prediction needs an artefact, as zcp.ensemble.artefacts.read gives it, not {artefact!r:.40}"
+        )
     width = artefact.width(population, dataset, level)
     notes: list[str] = []
     why = ON_OTHERS
     if batches is None:
         batches, notes, why = _choose_batches(artefact.scores["scores_settings"], dataset)
+    else:
+        batches = [Batch(*each) for each in drawn(batches, MOST)]
     doubts = examine(network, dataset, batches, seed) if own else {}
     notes, why = [*notes, *doubts.values()], next(iter(doubts), why)
     features = _score(artefact, network, population, dataset, batches, seed, notes)

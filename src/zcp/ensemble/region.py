@@ -67,8 +67,8 @@ class Region(BaseModel):
             return f"{', '.join(odd)} failed, which no fitted network's did"
         if (distance := float(self.distances(pd.DataFrame([features]))[0])) > self.limit:
             return (
-                f"it is far from all fitted networks: {distance:.3f} of the range of a feature, where "
-                f"{SHARE:.0%} of the networks held out have one within {self.limit:.3f}"
+                f"it is far from all fitted networks: {distance:.3f} of the range of a feature, in the mean "
+                f"over all, where {SHARE:.0%} of the networks held out have one within {self.limit:.3f}"
             )
         return ""
 

@@ -72,6 +72,8 @@ GROUP = "zcp.proxies"
 
 
 def proxy(
+    bare: object = None,
+    /,
     *,
     init: str = "default",
     source: str = "",
@@ -86,6 +88,8 @@ def proxy(
     unit: str = "1",
 ) -> Callable[[Function], Function]:
     """Register the decorated function under its own name; the arguments are those of `Proxy`."""
+    if bare is not None:
+        raise InputError("write @zcp.proxy() with its parentheses: it takes facts of the proxy, all optional")
 
     def register(function: Function) -> Function:
         name = function.__name__

@@ -56,12 +56,12 @@ def score(
 
     Args:
         network: any module. Its first floating point input is what proxies differentiate and replace by
-        noise;
-            integer inputs are tokens, and what they replace are the vectors that an embedding gives for them.
+            noise; integer inputs are tokens, and what they replace are the vectors that an embedding gives
+            for them. Its other inputs go along as they are; synflow sets those of floating point to ones.
         batches: (inputs, targets) pairs, in a list or a DataLoader, of which as many are drawn, once, as the
             proxies read. Inputs are a tensor (B, …), a sequence of positional arguments, or a mapping of
             keyword ones; a batch that is a mapping holds its targets under `labels`. All proxies read the
-            first one, zico the second as well. Proxies that need no data read the shape of the inputs only.
+            first one, zico the second as well. Proxies that need no data read the main input's shape only.
         proxies: a name or several, functions of `zcp.statistics.network.Statistics` of your own, or `Proxy`
             objects; None for all that are registered and not optional.
         init: `paper` scores each proxy with freshly drawn weights of the initialisation that it was defined

@@ -36,10 +36,12 @@ def named_blocks(network: nn.Module, names: list[str]) -> list[nn.Module]:
     Raises:
         InputError: if there is no module of a name.
     """
-    modules = dict(network.named_modules())
+    modules = dict(network.named_modules(remove_duplicate=False))
     for name in names:
         if name not in modules:
-            raise InputError(f"the network has no module {name!r}; see dict(network.named_modules())")
+            raise InputError(
+                f"the network has no module {name!r}; see dict(network.named_modules(remove_duplicate=False))"
+            )
     return [modules[name] for name in names]
 
 

@@ -155,8 +155,8 @@ def own_copy(network: nn.Module, device: torch.device | None = None) -> nn.Modul
         # The value is the same, but the tensors before an in-place activation would be lost.
         if getattr(module, "inplace", False):
             module.inplace = False  # type: ignore[assignment]
-        for name, child in module.named_children():
-            module._modules[name] = unwrapped(child)
+        for name, child in module._modules.items():
+            module._modules[name] = child and unwrapped(child)
     for parameter in own.parameters():
         parameter.requires_grad_()
         parameter.grad = None

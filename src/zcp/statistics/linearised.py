@@ -15,6 +15,7 @@ from torch.nn.utils.parametrizations import _Orthogonal
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.overrides import TorchFunctionMode
 
+from zcp.statistics.adapted import replacing
 from zcp.statistics.recurrent import current_weights
 from zcp.statistics.runner import Runner
 from zcp.statistics.spellings import named
@@ -49,6 +50,8 @@ class Linearised(nn.Module):
     An orthogonal weight is folded: absolute is what comes of it, since it is not positive where the matrix
     that it is turned from is, and the gradient is with respect to it, as that matrix is most often zero.
 
+    Further floating point inputs of the network are ones, as the image is, but for a mask.
+
     The network runs in evaluation mode, in which its own modules drop nothing (dropout, stochastic depth);
     the functions of dropout hand on their input in any mode, and batch and instance norms take the statistics
     of the batch. What the network creates or casts in single precision is of double precision.
@@ -65,8 +68,15 @@ class Linearised(nn.Module):
         }
         self._folded = {chain: _fold(chain) for chain in network.modules() if _is_orthogonal(chain)}
         self._leaves |= {chain.original: weight for chain, weight in self._folded.items()}
-        self._bound = {name: self._leaves[p] for name, p in network.named_parameters()}
-        self._bound |= {name: _absolute(buffer) for name, buffer in network.named_buffers()}
+        buffers = {buffer: _absolute(buffer) for buffer in network.buffers()}
+        # Each module once: one of two names would keep what `functional_call` gave it.
+        self._bound = {
+            f"{prefix}.{name}" if prefix else name: tensors[own]
+            for prefix, module in network.named_modules()
+            for held, tensors in ((module._parameters, self._leaves), (module._buffers, buffers))
+            for name, own in held.items()
+            if own is not None
+        }
 
     def leaf(self, parameter: Tensor) -> Tensor:
         """Return the tensor in the place of a parameter; gradients are with respect to it."""
@@ -78,8 +88,13 @@ class Linearised(nn.Module):
         try:
             self.network.eval()
             torch.set_default_dtype(torch.float64)
-            with current_weights(self.network), _giving(self._folded), _DoubleWithoutDropout():
-                output: Tensor = functional_call(self.network, self._bound, (inputs,))
+            with (
+                current_weights(self.network),
+                _giving(self._folded),
+                replacing(self.network, _ones),
+                _DoubleWithoutDropout(),
+            ):
+                output: Tensor = functional_call(self.network, self._bound, (inputs,), tie_weights=False)
         finally:
             torch.set_default_dtype(default)
             for module, training in modes:
@@ -112,6 +127,11 @@ def _absolute(buffer: Tensor) -> Tensor:
     if not buffer.is_floating_point():
         return buffer.clone()
     return torch.where(_is_mask(buffer), buffer, buffer.abs()).double()
+
+
+def _ones(given: Tensor) -> Tensor:
+    """Return ones in the place of an input, unless it is a mask."""
+    return torch.where(_is_mask(given), given, 1.0)
 
 
 def _is_mask(buffer: Tensor) -> Tensor:

@@ -64,12 +64,13 @@ def tell(name: str, found: Card | str) -> str:
     mean, least = (of([cell.kendall for cell in cells]) for of in (_mean, min))
     known = [other for other in (*TO_BEAT, DESCRIBED) if all(other in cell.baselines for cell in cells)]
     beside = [f"{other} {_mean([cell.baselines[other] for cell in cells]):.2f}" for other in known]
+    spaces = " and ".join(sorted({cell.space for cell in cells}))
     sees = sum("=" not in feature for feature in found.features)
     return (
         f"`{name}` is a model of the kind {found.card.model}, sees {sees} proxies and the dataset, and was "
         f"fitted on {found.card.rows:,} rows. On networks that no choice has seen the pipeline that made it "
-        f"has a Kendall correlation of {mean:.2f} on average over the cells, {least:.2f} in the lowest "
-        f"({', '.join(beside)})."
+        f"has a Kendall correlation of {mean:.2f} on average over the {len(cells)} cells of {spaces}, "
+        f"{least:.2f} in the lowest ({', '.join(beside)})."
     )
 
 
