@@ -155,6 +155,7 @@ class Adapted(nn.Module):
     Attributes:
         batch: whose other inputs go along; None for those of all batches, one after the other.
         others: what replaces them where they are floating point; None to take them as they are.
+        put_back: what is done after each forward, see `zcp.statistics.states`.
     """
 
     def __init__(self, network: nn.Module, form: Form) -> None:
@@ -162,6 +163,7 @@ class Adapted(nn.Module):
         self.network, self.form = network, form
         self.batch: int | None = 0
         self.others: Replace | None = None
+        self.put_back: Callable[[], None] = lambda: None
 
     def forward(self, main: Tensor) -> Tensor:
         args, kwargs, tokens = self.form.arguments(main, self.batch, self.others)
@@ -171,6 +173,7 @@ class Adapted(nn.Module):
             outputs = self.network(*args, **kwargs)
         if self.form.tokens and not look_up.found:  # type: ignore[union-attr]
             raise Undefined("the network never looked its tokens up in an embedding, so it has no inputs")
+        self.put_back()
         return self.form.take(outputs, last.output)
 
     @torch.no_grad()

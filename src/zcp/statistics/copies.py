@@ -21,7 +21,7 @@ before such a pool still meets it.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -227,8 +227,18 @@ def _put_back(own: nn.Module, network: nn.Module, strides: bool) -> None:
     if mine:
         with torch.no_grad():
             torch._foreach_copy_(mine, theirs)
-    for module, source in zip(own.modules(), network.modules(), strict=True):
+    for module, source in zip(_bare(own, set()), _bare(network, set()), strict=True):
         for name, buffer in source._buffers.items():
             if buffer is not None:
                 module._buffers[name] = buffer.detach().clone().to(getattr(module, name).device)
         module.training = source.training
+
+
+def _bare(network: nn.Module, seen: set[nn.Module]) -> Iterator[nn.Module]:
+    """Yield each module of a network once, without the wrappers that its copies lack."""
+    network = unwrapped(network)
+    if network not in seen:
+        seen.add(network)
+        yield network
+        for child in [each for each in network._modules.values() if each is not None]:
+            yield from _bare(child, seen)

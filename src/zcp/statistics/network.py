@@ -28,6 +28,7 @@ from zcp.statistics.recorder import Overwrites
 from zcp.statistics.runner import LossGradients
 from zcp.statistics.running import renew, running_statistics
 from zcp.statistics.seeding import generator
+from zcp.statistics.states import keep_states
 from zcp.statistics.transfer import Later, to_device
 from zcp.statistics.weights import named_weights, weights_of
 
@@ -111,6 +112,8 @@ class Statistics(Lazy):
         )
         if second_order:
             make_twice_differentiable(self.network)
+        if isinstance(self.network, Adapted):
+            self.network.put_back = keep_states(self.network)
 
     def clock(self) -> Any:
         """Return the time in seconds; on a GPU an event that tells when the work until now was done."""
