@@ -68,7 +68,7 @@ def plot_decay(curves: Mapping[str, pd.DataFrame], proxies: Sequence[str]) -> Fi
                 axis.fill_between(mine["epoch"], mine["least"], mine["most"], color=line["color"], alpha=0.08)
         axis.axhline(0, color="black", linewidth=0.8)
         axis.set(title=title, xlabel="epochs trained", ylim=(-1, 1))
-    figure.supylabel("Spearman correlation with final accuracy")
+        axis.set_ylabel("Spearman correlation\nwith final accuracy")
     legend_above(figure, axes[0], 5)
     return figure
 
