@@ -198,24 +198,3 @@ def test_norms_in_place_take_the_statistics_of_the_image(function):
     found = score(net, batches(), ["synflow_bn"], init="keep")["synflow_bn"]
     assert found == pytest.approx(expected, rel=1e-9)
     assert net.training
-
-
-class TwoInputs(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second, self.head = nn.Linear(6, 6), nn.Linear(5, 6), nn.Linear(6, CLASSES)
-
-    def forward(self, x: Tensor, more: Tensor) -> Tensor:
-        return self.head(torch.relu(self.first(x).mean(1) + self.second(more)))
-
-
-def test_further_inputs_are_ones_too():
-    net, (inputs, labels) = seeded(TwoInputs), DATA[0]
-    more = torch.randn(len(inputs), 5)
-    first, other = (score(net, [((inputs, m), labels)], NAMES, init="keep") for m in (more, 5 * more - 1))
-    weights = {name: p.detach().abs().double().requires_grad_() for name, p in net.named_parameters()}
-    ones = [torch.ones(1, *shape, dtype=torch.float64) for shape in ((4, 6), (5,))]
-    torch.func.functional_call(net, weights, tuple(ones)).sum().backward()
-    layers = [w for w in weights.values() if w.ndim == 2]
-    expected = sum(float((w.detach() * w.grad).abs().sum()) for w in layers)
-    assert first == other and first["synflow"] == pytest.approx(expected)

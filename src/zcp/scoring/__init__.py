@@ -57,7 +57,7 @@ def score(
     Args:
         network: any module. Its first floating point input is what proxies differentiate and replace by
             noise; integer inputs are tokens, and what they replace are the vectors that an embedding gives
-            for them. Its other inputs go along as they are; synflow sets those of floating point to ones.
+            for them. Its other inputs go along as they are, in every pass.
         batches: (inputs, targets) pairs, in a list or a DataLoader, of which as many are drawn, once, as the
             proxies read. Inputs are a tensor (B, …), a sequence of positional arguments, or a mapping of
             keyword ones; a batch that is a mapping holds its targets under `labels`. All proxies read the

@@ -2,9 +2,9 @@
 
 Of several inputs the first floating point one is what the passes differentiate and replace by noise or ones;
 the others go along as they are: of a tensor with one row a sample those of as many samples, of any other
-(a mask of positions, a table) all of it; synflow's pass sets those of floating point to ones too. Tokens have
-no gradient: there the passes begin behind the look-up of the embedding, so that "inputs" are the vectors of
-the tokens, standard normal vectors, or ones. The network gets copies of all of these, which it may overwrite.
+(a mask of positions, a table) all of it. Tokens have no gradient: there the passes begin behind the look-up
+of the embedding, so that "inputs" are the vectors of the tokens, standard normal vectors, or ones. The
+network gets copies of all of these, which it may overwrite.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +21,6 @@ from zcp.errors import InputError, Undefined, of
 from zcp.statistics.last_layer import LastLayer
 
 Output = Callable[[Any], Tensor] | str | int
-Replace = Callable[[Tensor], Tensor]
 #: Inputs of dicts that are taken first.
 MAIN = ("pixel_values", "input_values", "input_features", "inputs_embeds", "input_ids")
 #: What is taken of outputs that have names.
@@ -70,13 +69,8 @@ class Form:
         """The main input of each batch."""
         return [leaves[self.main] for leaves in self.leaves]
 
-    def arguments(
-        self, main: Tensor, batch: int | None, others: Replace | None = None
-    ) -> tuple[tuple[Any, ...], dict[str, Any], Tensor]:
-        """Return (positional, keyword, tokens) for as many samples as `main` has, all tensors copied.
-
-        What `others` gives takes the place of floating point inputs beside the main one.
-        """
+    def arguments(self, main: Tensor, batch: int | None) -> tuple[tuple[Any, ...], dict[str, Any], Tensor]:
+        """Return (positional, keyword, tokens) for as many samples as `main` has, all tensors copied."""
         given = self._of(batch)
         samples = len(given[self.main])
         leaves = [
@@ -84,12 +78,6 @@ class Form:
             for number, each in enumerate(given)
         ]
         leaves = [each.clone() if isinstance(each, Tensor) else each for each in leaves]
-        if others is not None:
-            floating = [isinstance(each, Tensor) and each.is_floating_point() for each in leaves]
-            leaves = [
-                others(each) if floating[number] and number != self.main else each
-                for number, each in enumerate(leaves)
-            ]
         args, kwargs = tree_unflatten(leaves, self.spec)
         return args, kwargs, leaves[self.main]
 
@@ -154,7 +142,6 @@ class Adapted(nn.Module):
 
     Attributes:
         batch: whose other inputs go along; None for those of all batches, one after the other.
-        others: what replaces them where they are floating point; None to take them as they are.
         put_back: what is done after each forward, see `zcp.statistics.states`.
     """
 
@@ -162,11 +149,10 @@ class Adapted(nn.Module):
         super().__init__()
         self.network, self.form = network, form
         self.batch: int | None = 0
-        self.others: Replace | None = None
         self.put_back: Callable[[], None] = lambda: None
 
     def forward(self, main: Tensor) -> Tensor:
-        args, kwargs, tokens = self.form.arguments(main, self.batch, self.others)
+        args, kwargs, tokens = self.form.arguments(main, self.batch)
         last = LastLayer()
         look_up = _InPlaceOf(tokens, main) if self.form.tokens else nullcontext()
         with look_up, nullcontext() if self.form.known else last:
@@ -208,18 +194,6 @@ def on_batch(network: nn.Module, batch: int | None) -> Iterator[None]:
     finally:
         if isinstance(network, Adapted):
             network.batch = 0
-
-
-@contextmanager
-def replacing(network: nn.Module, others: Replace) -> Iterator[None]:
-    """Let `others` replace the floating point inputs of an adapted network beside the main one."""
-    if isinstance(network, Adapted):
-        network.others = others
-    try:
-        yield
-    finally:
-        if isinstance(network, Adapted):
-            network.others = None
 
 
 class _LookedUp(Exception):

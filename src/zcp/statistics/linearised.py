@@ -15,7 +15,6 @@ from torch.nn.utils.parametrizations import _Orthogonal
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.overrides import TorchFunctionMode
 
-from zcp.statistics.adapted import replacing
 from zcp.statistics.recurrent import current_weights
 from zcp.statistics.runner import Runner
 from zcp.statistics.spellings import named
@@ -49,8 +48,6 @@ class Linearised(nn.Module):
 
     An orthogonal weight is folded: absolute is what comes of it, since it is not positive where the matrix
     that it is turned from is, and the gradient is with respect to it, as that matrix is most often zero.
-
-    Further floating point inputs of the network are ones, as the image is, but for a mask.
 
     The network runs in evaluation mode, in which its own modules drop nothing (dropout, stochastic depth);
     the functions of dropout hand on their input in any mode, and batch and instance norms take the statistics
@@ -88,12 +85,7 @@ class Linearised(nn.Module):
         try:
             self.network.eval()
             torch.set_default_dtype(torch.float64)
-            with (
-                current_weights(self.network),
-                _giving(self._folded),
-                replacing(self.network, _ones),
-                _DoubleWithoutDropout(),
-            ):
+            with current_weights(self.network), _giving(self._folded), _DoubleWithoutDropout():
                 output: Tensor = functional_call(self.network, self._bound, (inputs,), tie_weights=False)
         finally:
             torch.set_default_dtype(default)
@@ -127,11 +119,6 @@ def _absolute(buffer: Tensor) -> Tensor:
     if not buffer.is_floating_point():
         return buffer.clone()
     return torch.where(_is_mask(buffer), buffer, buffer.abs()).double()
-
-
-def _ones(given: Tensor) -> Tensor:
-    """Return ones in the place of an input, unless it is a mask."""
-    return torch.where(_is_mask(given), given, 1.0)
 
 
 def _is_mask(buffer: Tensor) -> Tensor:

@@ -1,35 +1,39 @@
-"""Buffers that a pass in training mode changes and the next one reads, such as those of `spectral_norm`.
+"""The vectors of `spectral_norm`, which each pass in training mode turns and the next one reads.
 
-Every pass of a network begins with what the first one found, so that no score depends on what else is asked
-for. Running statistics of norms are left alone: in training mode nobody reads them.
+Every pass of a network begins with those that the first one found, so that no score depends on what else is
+asked for.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
+from torch import nn
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 
 def keep_states(network: nn.Module) -> Callable[[], None]:
-    """Return what gives a network the buffers of now again.
+    """Return what gives a network the vectors of now again.
 
-    They become new tensors, because graphs of earlier passes may hold those that were changed.
+    They become new tensors, because graphs of earlier passes may hold those that were turned.
     """
-    places: dict[Tensor, list[tuple[nn.Module, str]]] = {}
-    for module in network.modules():
-        for name, buffer in module._buffers.items():
-            if buffer is not None and not isinstance(module, _NormBase):
-                places.setdefault(buffer, []).append((module, name))
-    kept = [(buffer.clone(), buffer, buffer._version, held) for buffer, held in places.items()]
+    kept = [
+        (module, name, module._buffers[name].clone())  # type: ignore[union-attr]
+        for module in network.modules()
+        for name in _vectors(module)
+        if module._buffers.get(name) is not None
+    ]
 
     def put_back() -> None:
-        for number, (value, buffer, version, held) in enumerate(kept):
-            as_it_was = all(module._buffers.get(name) is buffer for module, name in held)
-            if as_it_was and buffer._version == version:
-                continue
-            new = value.clone()
-            for module, name in held:
-                module._buffers[name] = new
-            kept[number] = (value, new, new._version, held)
+        for module, name, value in kept:
+            module._buffers[name] = value.clone()
 
     return put_back
+
+
+def _vectors(module: nn.Module) -> Iterator[str]:
+    """Yield the names of the buffers that are such vectors."""
+    if isinstance(module, _SpectralNorm):
+        yield from ("_u", "_v")
+    for hook in module._forward_pre_hooks.values():
+        if isinstance(hook, SpectralNorm):
+            yield from (f"{hook.name}_u", f"{hook.name}_v")
