@@ -240,5 +240,5 @@ def _bare(network: nn.Module, seen: set[nn.Module]) -> Iterator[nn.Module]:
     if network not in seen:
         seen.add(network)
         yield network
-        for child in [each for each in network._modules.values() if each is not None]:
+        for child in network.children():
             yield from _bare(child, seen)
